@@ -1,0 +1,257 @@
+"""The class users meet: a model, tools and limits, ready to answer requests.
+
+It does not know how a run goes on (run), nor where models and tools come from (registry).
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import TracebackType
+from typing import Any, Generic, cast
+
+import anyio
+from typing_extensions import TypeVar
+
+from llmcompiler.errors import EmptyRequestError
+from llmcompiler.events import Emitter, Event, Sink
+from llmcompiler.graph import in_order
+from llmcompiler.limits import Limits
+from llmcompiler.messages import LLM
+from llmcompiler.output import OutputType
+from llmcompiler.plan import Plan
+from llmcompiler.registry import bundled_tools, load_model, load_planner
+from llmcompiler.result import Result
+from llmcompiler.roles import Planner
+from llmcompiler.run import Run, Setup
+from llmcompiler.tool import Toolbox, ToolLike
+from llmcompiler.transcript import Transcript
+
+__all__ = ["Agent", "StreamedRun"]
+
+Out = TypeVar("Out", default=str)
+_NEW = Transcript()
+
+
+class StreamedRun(Generic[Out]):
+    """A run under way: its events as they happen, and its result once they have ended."""
+
+    def __init__(
+        self, run: Run[Out], events: AsyncIterator[Event], scope: anyio.CancelScope
+    ) -> None:
+        self._run = run
+        self._events = events
+        self._scope = scope
+
+    def cancel(self) -> None:
+        """Stop the run; its events still come to their end, and then the result is there."""
+        self._scope.cancel()
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Yield every event from now on; the last one says how the run ended."""
+        async for event in self._events:
+            yield event
+
+    @property
+    def result(self) -> Result[Out]:
+        """What the run came to, failed and cancelled ones included; never raises what went wrong.
+
+        Raises RuntimeError while the run is still under way.
+        """
+        return self._run.result
+
+
+class Agent(Generic[Out]):
+    """Answers requests with a model and tools.
+
+    `model` and `joiner` are an `LLM` or its spec ("embedded", "local:PATH.gguf", "openai:NAME",
+    "http://HOST:PORT/v1#NAME"); `joiner` reads results and answers, the model itself if not
+    given. `tools` are tools or plain typed functions; None stands for the bundled ones.
+    `output_type` is what the answer is read as. `planner` is a planner or its name.
+    """
+
+    def __init__(
+        self,
+        model: LLM | str = "embedded",
+        *,
+        tools: Iterable[ToolLike] | None = None,
+        output_type: type[Out] = cast("type[Out]", str),  # noqa: B008 - a type is immutable
+        limits: Limits | None = None,
+        planner: Planner | str = "dag",
+        joiner: LLM | str | None = None,
+    ) -> None:
+        # A model loaded here is this agent's to close; one that is handed in is its maker's.
+        self._own: list[LLM] = []
+        self._setup = Setup(
+            llm=(llm := self._model(model)),
+            joiner=llm if joiner is None else self._model(joiner),
+            planner=load_planner(planner) if isinstance(planner, str) else planner,
+            toolbox=bundled_tools() if tools is None else Toolbox(tools),
+            limits=limits or Limits(),
+            output=OutputType.of(output_type),
+        )
+
+    def _model(self, model: LLM | str) -> LLM:
+        if not isinstance(model, str):
+            return model
+        loaded = load_model(model)
+        self._own.append(loaded)
+        return loaded
+
+    @property
+    def tools(self) -> Toolbox:
+        """The tools that plans may call."""
+        return self._setup.toolbox
+
+    @property
+    def model(self) -> LLM:
+        """The model that plans."""
+        return self._setup.llm
+
+    async def run(
+        self,
+        request: str,
+        *,
+        history: Transcript = _NEW,
+        deps: Any = None,
+        sinks: Iterable[Sink] = (),
+    ) -> Result[Out]:
+        """Answer `request`; `history` is the transcript of the run before, `deps` is for tools.
+
+        Raises an `LLMCompilerError` where there is no answer; its `result` attribute then holds
+        what had finished.
+        """
+        run = self._new_run(request, sinks, history, deps)
+        await run.drive()
+        return _checked(run.result)
+
+    def run_sync(
+        self,
+        request: str,
+        *,
+        history: Transcript = _NEW,
+        deps: Any = None,
+        sinks: Iterable[Sink] = (),
+    ) -> Result[Out]:
+        """Answer `request` from code that is not async; see `run`."""
+
+        async def main() -> Result[Out]:
+            return await self.run(request, history=history, deps=deps, sinks=sinks)
+
+        return anyio.run(main)
+
+    @asynccontextmanager
+    async def run_stream(
+        self,
+        request: str,
+        *,
+        history: Transcript = _NEW,
+        deps: Any = None,
+        sinks: Iterable[Sink] = (),
+    ) -> AsyncGenerator[StreamedRun[Out], None]:
+        """Answer `request` and hand out events meanwhile; leaving the block stops the run."""
+        send, receive = anyio.create_memory_object_stream[Event](math.inf)
+        scope = anyio.CancelScope()
+        raised: Exception | None = None
+
+        async def drive() -> None:
+            nonlocal raised
+            with send, scope:
+                try:
+                    await run.drive()
+                except Exception as error:  # noqa: BLE001 - raised below, free of the group's wrapping
+                    raised = error
+
+        with receive:
+            run = self._new_run(request, (*sinks, send.send_nowait), history, deps)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(drive)
+                try:
+                    yield StreamedRun(run, receive, scope)
+                except Exception as error:  # noqa: BLE001 - the same
+                    raised = error
+                tasks.cancel_scope.cancel()
+        if raised is not None:
+            raise raised
+
+    async def plan(self, request: str, *, sinks: Iterable[Sink] = ()) -> Plan:
+        """Ask for a plan and run nothing of it. No tasks: the model would answer at once."""
+        return await self._new_run(request, sinks, _NEW, None).write_plan()
+
+    async def execute(
+        self,
+        plan: Plan,
+        request: str | None = None,
+        *,
+        deps: Any = None,
+        sinks: Iterable[Sink] = (),
+    ) -> Result[Out]:
+        """Run a plan. With a request, given here or in the plan, the model then answers it.
+
+        Without one there is no answer: the outcomes are in ``result.steps``. Raises `PlanError`
+        for a plan that is not legal, before anything of it has run.
+        """
+        ordered = Plan(in_order(plan), plan.joins, request or plan.request)
+        emitter = Emitter(uuid.uuid4().hex, anyio.current_time, sinks)
+        run = Run(self._setup, ordered.request, emitter, history=_NEW, deps=deps)
+        await run.drive(ordered)
+        return _checked(run.result)
+
+    @contextmanager
+    def override(
+        self,
+        *,
+        model: LLM | str | None = None,
+        tools: Iterable[ToolLike] | None = None,
+        limits: Limits | None = None,
+    ) -> Iterator[Agent[Out]]:
+        """Use another model, tools or limits for the runs begun in the block; for tests mostly."""
+        before = self._setup
+        llm = before.llm if model is None else self._model(model)
+        self._setup = Setup(
+            llm=llm,
+            joiner=before.joiner if model is None else llm,
+            planner=before.planner,
+            toolbox=before.toolbox if tools is None else Toolbox(tools),
+            limits=limits or before.limits,
+            output=before.output,
+        )
+        try:
+            yield self
+        finally:
+            self._setup = before
+
+    async def aclose(self) -> None:
+        """Close the models that this agent loaded itself."""
+        while self._own:
+            await self._own.pop().aclose()
+
+    async def __aenter__(self) -> Agent[Out]:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            await self.aclose()
+
+    def _new_run(
+        self, request: str, sinks: Iterable[Sink], history: Transcript, deps: Any
+    ) -> Run[Out]:
+        if not request.strip():
+            raise EmptyRequestError
+        emitter = Emitter(uuid.uuid4().hex, anyio.current_time, sinks)
+        return Run(self._setup, request, emitter, history=history, deps=deps)
+
+
+def _checked(result: Result[Out]) -> Result[Out]:
+    error = result.error
+    if error is None:
+        return result
+    error.result = result
+    raise error
