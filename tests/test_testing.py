@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmcompiler.errors import ConfigurationError, EndpointError, ScriptExhaustedError
@@ -64,6 +64,7 @@ def test_replies_come_in_order_and_prompts_are_remembered() -> None:
     ]
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(1, 9))
 def test_chunks_are_of_the_length_asked_for_and_sum_up_to_the_reply(text: str, chunk: int) -> None:
     *pieces, end = say(ScriptedLLM([text], chunk=chunk))
@@ -243,15 +244,19 @@ def test_a_recording_reads_well_and_can_be_added_to(tmp_path: Path) -> None:
 
 def test_observations_may_come_in_another_order_and_nothing_else_may(tmp_path: Path) -> None:
     path = tmp_path / "said.jsonl"
-    turn, one, two = ("turn", "1. a()\n2. b()"), ("observation", "$1 = 3"), ("observation", "$2 = 4")
-    ask, notice = ("request", "Sum?"), ("notice", "The time is up.")
-    say(RecordedLLM(path, ScriptedLLM(["Answer: 7"])), prompt(ask, turn, one, two, notice))  # type: ignore[arg-type] # literals of kinds, inferred as str
+    ask, turn = Message("request", "Sum?"), Message("turn", "1. a()\n2. b()")
+    one, two = Message("observation", "$1 = 3"), Message("observation", "$2 = 4")
+    notice = Message("notice", "The time is up.")
+    recorder = RecordedLLM(path, ScriptedLLM(["Answer: 7"]))
+    say(recorder, Prompt((ask, turn, one, two, notice)))
     replayed = RecordedLLM(path)
-    assert text_of(say(replayed, prompt(ask, turn, two, one, notice))) == "Answer: 7"  # type: ignore[arg-type] # as above
-    held = Prompt(prompt(ask, turn, one, two, notice).messages, grammar="start:")  # type: ignore[arg-type] # as above
+    assert text_of(say(replayed, Prompt((ask, turn, two, one, notice)))) == "Answer: 7"
+    held = Prompt((ask, turn, one, two, notice), grammar="start:", schema={})
     assert text_of(say(replayed, held)) == "Answer: 7"
     with pytest.raises(ScriptExhaustedError):
-        say(replayed, prompt(ask, turn, one, notice, two))  # type: ignore[arg-type] # as above
+        say(replayed, Prompt((ask, turn, one, notice, two)))
+    say(RecordedLLM(path, ScriptedLLM(["Answer: 8"])), Prompt((ask, turn, one, two)))
+    assert text_of(say(RecordedLLM(path), Prompt((ask, turn, two, one)))) == "Answer: 8"
 
 
 def test_an_unknown_prompt_is_shown_beside_the_closest_one(tmp_path: Path) -> None:
@@ -265,7 +270,7 @@ def test_an_unknown_prompt_is_shown_beside_the_closest_one(tmp_path: Path) -> No
     assert "line 2, but message 2 was (request) …'How warm is Oslo?'" in said
     assert "and is (request) …'How warm is Lima?'" in said
     assert "RecordedLLM(path, llm=...)" in said
-    with pytest.raises(ScriptExhaustedError, match="this one goes on with 'Be quick.'"):
+    with pytest.raises(ScriptExhaustedError, match=r"this one goes on with 'Be quick\.'"):
         say(RecordedLLM(path), Prompt((*ASK.messages, Message("notice", "Be quick."))))
     with pytest.raises(ScriptExhaustedError, match="it goes on with 'How warm is Oslo"):
         say(RecordedLLM(path), Prompt(ASK.messages[:1]))
@@ -283,7 +288,7 @@ def test_a_reply_of_which_enough_was_read_is_recorded_that_far(tmp_path: Path) -
     model = ScriptedLLM(["1. join()\nand so on"], chunk=10)
     assert anyio.run(read_some, RecordedLLM(path, model)) == "1. join()\n"
     assert anyio.run(read_some, RecordedLLM(path)) == "1. join()\n"
-    with pytest.raises(ScriptExhaustedError, match="line 1 .* reads on"):
+    with pytest.raises(ScriptExhaustedError, match=r"line 1 .* reads on"):
         say(RecordedLLM(path))
 
 
@@ -321,7 +326,7 @@ def test_a_file_that_is_missing_or_foreign_says_what_to_do(tmp_path: Path) -> No
     say(RecordedLLM(path, ScriptedLLM(["a"])))
     for line in ('{"half', "[]", '{"reply": "x"}', ""):
         path.write_text(path.read_text(encoding="utf-8") + line + "\n", encoding="utf-8")
-        with pytest.raises(ConfigurationError, match="line 2 of .* is no recording: delete it"):
+        with pytest.raises(ConfigurationError, match=r"line 2 of .* is no recording: delete it"):
             RecordedLLM(path)
         path.write_text(path.read_text(encoding="utf-8").split("\n")[0] + "\n", encoding="utf-8")
 

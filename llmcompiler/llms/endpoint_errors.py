@@ -74,21 +74,19 @@ def shown(url: str) -> str:
 
 def worth_another_try(refusal: Refusal) -> bool:
     """Say whether the same call may well succeed a little later."""
-    if refusal.page or refusal.fatal or refusal.code == "insufficient_quota":
-        return False
-    if refusal.retry_after is not None and refusal.retry_after > LONGEST_WAIT:
-        return False
-    if refusal.garbled:
-        return False
     status = refusal.status
+    if refusal.fatal or refusal.garbled or (refusal.page and status == 200):
+        return False
+    if refusal.code == "insufficient_quota" or (refusal.retry_after or 0.0) > LONGEST_WAIT:
+        return False
     # 200 with none of the marks above is a stream that broke off before its first word.
     return status is None or status in _AGAIN or (status >= 500 and status != 501)
 
 
 def wants_a_look_around(refusal: Refusal) -> bool:
     """Say whether the address or the model's name seems wrong, so that asking around may help."""
-    wrong_place = refusal.page or refusal.garbled or refusal.status in (404, 405)
-    return wrong_place or is_about_the_model(refusal)
+    no_api = refusal.garbled or (refusal.page and refusal.status == 200)
+    return no_api or refusal.status in (404, 405) or is_about_the_model(refusal)
 
 
 def refused_parameter(refusal: Refusal, sent: Collection[str]) -> str | None:
@@ -167,7 +165,7 @@ def explain(url: str, model: str, refusal: Refusal, around: Landscape | None = N
 def _problem(url: str, model: str, refusal: Refusal, around: Landscape) -> tuple[str, str]:
     status = refusal.status
     said = _said(refusal.message)
-    if refusal.page and status in (None, 200, 404, 405):
+    if refusal.page and status in (200, 404, 405):
         return "protocol", f"answers with a web page, not the API: {_where(url, around)}"
     if refusal.garbled:
         return "protocol", f"does not stream chat completions ({said}): {_where(url, around)}"

@@ -146,13 +146,15 @@ def _plain_answer(body: bytes, status: int) -> Refusal:
 
 def _status_refusal(error: openai.APIStatusError) -> Refusal:
     headers = error.response.headers
+    page = "html" in headers.get("content-type", "")
+    said = "" if page else _message_in(error.body)
     return Refusal(
         error.status_code,
-        _message_in(error.body) or error.response.reason_phrase,
+        said or error.response.reason_phrase,
         error.code or "",
         error.param or "",
         _seconds(headers.get("retry-after-ms"), headers.get("retry-after")),
-        page="html" in headers.get("content-type", ""),
+        page=page,
         numbers=_numbers(error.body),
     )
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import selectors
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from types import FrameType
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 import anyio
@@ -58,10 +60,10 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
         return self._now
 
     def pass_time(self, seconds: float) -> None:
-        """Move the clock on, far enough for asyncio to see that a timer is due."""
+        """Move the clock on; late times, where a resolution is lost by rounding, always move."""
         then = self._now + seconds
-        # asyncio runs what is due before now + resolution, which late times swallow by rounding.
-        if then == self._now or then + _RESOLUTION == then:
+        # asyncio runs what is due before now + resolution: that must be later than now.
+        if then + _RESOLUTION == then:
             then = math.nextafter(then, math.inf)
         self._now = then
 
@@ -73,6 +75,14 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
         self._at_work += 1
         future.add_done_callback(self._done)
         return future
+
+    async def shutdown_default_executor(self, *args: Any) -> None:
+        """Wait for asyncio's own threads, in real time."""
+        self._at_work += 1
+        try:
+            await super().shutdown_default_executor(*args)
+        finally:
+            self._at_work -= 1
 
     def _done(self, future: asyncio.Future[Any]) -> None:
         self._at_work -= 1
@@ -99,8 +109,11 @@ class _VirtualSelector(selectors.BaseSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = self._real.select(0)
-        if ready or (timeout is not None and timeout <= 0):
+        if ready:
             return ready
+        if timeout is not None and timeout <= 0:
+            self._loop.pass_time(0.0)
+            return []
         # One file is the loop's own, by which threads wake it; any other is the world outside.
         if len(self._real.get_map()) > 1 or self._loop.threads_at_work():
             step = _STEP if timeout is None else min(timeout, _STEP)
@@ -130,12 +143,23 @@ class _VirtualSelector(selectors.BaseSelector):
 
 
 def _whereabouts(loop: asyncio.AbstractEventLoop) -> list[str]:
-    """Return each task's name and the line at which it waits."""
+    """Return each task's name and the line of its own code at which it waits."""
     places: list[str] = []
     for task in sorted(asyncio.all_tasks(loop), key=lambda task: task.get_name()):
-        for frame in task.get_stack(limit=1):
+        frame = _own_frame(task.get_coro())
+        if frame is not None:
             code = frame.f_code
-            places.append(
-                f"{task.get_name()} waits in {code.co_name} ({code.co_filename}:{frame.f_lineno})"
-            )
+            where = f"{code.co_name} ({code.co_filename}:{frame.f_lineno})"
+            places.append(f"{task.get_name()} waits in {where}")
     return places
+
+
+def _own_frame(coroutine: Any) -> FrameType | None:
+    """Return the innermost frame that is neither asyncio's nor anyio's, where there is one."""
+    libraries = (os.path.dirname(asyncio.__file__), os.path.dirname(anyio.__file__))
+    found: FrameType | None = None
+    while (frame := getattr(coroutine, "cr_frame", None)) is not None:
+        if found is None or not frame.f_code.co_filename.startswith(libraries):
+            found = frame
+        coroutine = coroutine.cr_await
+    return found

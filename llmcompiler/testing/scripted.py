@@ -61,10 +61,10 @@ class Call:
     ended: bool = False
 
 
-Matcher: TypeAlias = str | Callable[[Prompt], bool]
-Answer: TypeAlias = str | Reply
-Script: TypeAlias = "Sequence[Answer | tuple[Matcher, Answer]] | Mapping[str, Answer]"
-Said: TypeAlias = "str | Iterable[str] | AsyncIterable[str]"
+_Matcher: TypeAlias = str | Callable[[Prompt], bool]
+_Answer: TypeAlias = str | Reply
+_Script: TypeAlias = "Sequence[_Answer | tuple[_Matcher, _Answer]] | Mapping[str, _Answer]"
+_Said: TypeAlias = "str | Iterable[str] | AsyncIterable[str]"
 
 
 class ScriptedLLM:
@@ -82,7 +82,7 @@ class ScriptedLLM:
 
     def __init__(
         self,
-        replies: Script,
+        replies: _Script,
         *,
         chunk: int | None = None,
         delay: float = 0.0,
@@ -145,7 +145,7 @@ class ScriptedLLM:
         if left:
             raise AssertionError(f"{self._name!r} was never asked for: {', '.join(left)}")
 
-    def _answer(self, prompt: Prompt) -> Answer:
+    def _answer(self, prompt: Prompt) -> _Answer:
         new = _unanswered(prompt)
         for number, (matcher, answer) in enumerate(self._rules):
             if matcher in new if isinstance(matcher, str) else matcher(prompt):
@@ -172,7 +172,7 @@ class FunctionLLM:
     """
 
     def __init__(
-        self, fn: Callable[[Prompt], Said | Awaitable[Said]], *, name: str = "function"
+        self, fn: Callable[[Prompt], _Said | Awaitable[_Said]], *, name: str = "function"
     ) -> None:
         self._fn = fn
         self._name = name
@@ -206,7 +206,7 @@ class FunctionLLM:
         """Do nothing: there is nothing to let go of."""
 
 
-async def _one_by_one(said: Said) -> AsyncGenerator[str, None]:
+async def _one_by_one(said: _Said) -> AsyncGenerator[str, None]:
     if isinstance(said, AsyncIterable):
         try:
             async for piece in said:
@@ -242,7 +242,7 @@ def _unanswered(prompt: Prompt) -> str:
     return "\n".join(new)
 
 
-def _text(answer: Answer) -> str:
+def _text(answer: _Answer) -> str:
     return answer.text if isinstance(answer, Reply) else answer
 
 

@@ -32,7 +32,9 @@ __all__ = [
     "Server",
     "answers",
     "answers_late",
+    "as_event",
     "breaks_with_error",
+    "chunk",
     "cuts",
     "ends_without_reason",
     "hangs",
@@ -215,7 +217,9 @@ def answers(
 
 def web_page(status: int = 200) -> Script:
     """Answer with HTML."""
-    return answers(status, "<!doctype html><title>Welcome</title><p>Hi!", "text/html; charset=utf-8")
+    return answers(
+        status, "<!doctype html><title>Welcome</title><p>Hi!", "text/html; charset=utf-8"
+    )
 
 
 def hangs(*pieces: str) -> Script:
@@ -314,9 +318,7 @@ async def _read(stream: SocketStream, buffer: bytearray) -> Request | None:
     return Request(method, path, headers, json.loads(rest[:size]) if size else None)
 
 
-async def _reply(
-    stream: SocketStream, request: Request, buffer: bytearray, reply: Script
-) -> None:
+async def _reply(stream: SocketStream, request: Request, buffer: bytearray, reply: Script) -> None:
     """Run `reply` until it is done or the client goes away, which is seen at once."""
 
     async def watch() -> None:
