@@ -69,28 +69,28 @@ class Agent(Generic[Out]):
     `model` and `joiner` are an `LLM` or its spec ("embedded", "local:PATH.gguf", "openai:NAME",
     "http://HOST:PORT/v1#NAME"); `joiner` reads results and answers, the model itself if not
     given. `tools` are tools or plain typed functions; None stands for the bundled ones.
-    `output_type` is what the answer is read as. `planner` is a planner or its name.
+    `output_type` is what the answer is read as, text if None. `planner` is a planner or its name.
     """
 
     def __init__(
         self,
         model: LLM | str = "embedded",
         *,
-        tools: Iterable[ToolLike] | None = None,
-        output_type: type[Out] = cast("type[Out]", str),  # noqa: B008 - a type is immutable
+        tools: Iterable[ToolLike] | Toolbox | None = None,
+        output_type: type[Out] | None = None,
         limits: Limits | None = None,
         planner: Planner | str = "dag",
         joiner: LLM | str | None = None,
     ) -> None:
         # A model loaded here is this agent's to close; one that is handed in is its maker's.
         self._own: list[LLM] = []
-        self._setup = Setup(
+        self._setup: Setup[Out] = Setup(
             llm=(llm := self._model(model)),
             joiner=llm if joiner is None else self._model(joiner),
             planner=load_planner(planner) if isinstance(planner, str) else planner,
             toolbox=bundled_tools() if tools is None else Toolbox(tools),
             limits=limits or Limits(),
-            output=OutputType.of(output_type),
+            output=OutputType[Out].of(output_type or cast("type[Out]", str)),
         )
 
     def _model(self, model: LLM | str) -> LLM:
@@ -204,7 +204,7 @@ class Agent(Generic[Out]):
         self,
         *,
         model: LLM | str | None = None,
-        tools: Iterable[ToolLike] | None = None,
+        tools: Iterable[ToolLike] | Toolbox | None = None,
         limits: Limits | None = None,
     ) -> Iterator[Agent[Out]]:
         """Use another model, tools or limits for the runs begun in the block; for tests mostly."""

@@ -37,7 +37,8 @@ class Bar:
 class Result(Generic[Out]):
     """What a run came to.
 
-    `answer` is the text the model answered with, `output` the same as the type asked for. `plans`
+    `answer` is the text the model answered with, `output` the same as the type asked for; it is
+    only there where `status` is "finished", as it is for every result that `run` returns. `plans`
     holds the first plan and every replan; `steps` what became of each task, in order of
     completion. `seconds` is the whole run's time. `transcript` can be handed to the next run as
     its history.
@@ -47,7 +48,7 @@ class Result(Generic[Out]):
     request: str | None
     status: Status
     answer: str | None
-    output: Out | None
+    output: Out
     error: LLMCompilerError | None
     plans: tuple[Plan, ...]
     steps: tuple[Observation, ...]

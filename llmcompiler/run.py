@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any, Generic
+from typing import Any, Generic, cast
 
 import anyio
 from typing_extensions import TypeVar
@@ -322,7 +322,7 @@ class Run(Generic[Out]):
             request=self._request,
             status=status,
             answer=answer,
-            output=self._output if error is None else None,
+            output=cast("Out", self._output if error is None else None),
             error=error,
             plans=tuple(plans),
             steps=tuple(observations),

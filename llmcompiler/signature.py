@@ -52,7 +52,8 @@ def read_signature(function: Callable[..., Any], context: type) -> Signature:
         target = function if is_plain else getattr(function, "__call__", function)  # noqa: B004
         hints = get_type_hints(target, include_extras=True)
     except (NameError, TypeError, ValueError, SyntaxError, AttributeError) as error:
-        raise ToolDefinitionError(name, f"its annotations cannot be read: {error}") from error
+        hint = "; define it at the top level of its module" if isinstance(error, NameError) else ""
+        raise ToolDefinitionError(name, f"its annotations cannot be read: {error}{hint}") from error
     parameters = list(signature.parameters.values())
     wants_context = bool(parameters) and _is_context(hints.get(parameters[0].name), context)
     if wants_context:

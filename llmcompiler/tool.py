@@ -268,9 +268,9 @@ def tool(
 class Toolbox(Mapping[str, "Tool[..., Any]"]):
     """Tools by name, sorted by it, so that what a model reads of them never changes its order."""
 
-    def __init__(self, tools: Iterable[ToolLike] = ()) -> None:
+    def __init__(self, tools: Iterable[ToolLike] | Toolbox = ()) -> None:
         found: dict[str, Tool[..., Any]] = {}
-        for candidate in tools:
+        for candidate in tools.values() if isinstance(tools, Toolbox) else tools:
             made = candidate if isinstance(candidate, Tool) else tool(candidate)
             known = found.get(made.name)
             if known is not None and known is not made:

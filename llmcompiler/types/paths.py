@@ -98,7 +98,7 @@ def step_into(kind: str, schema: Mapping[str, Any], step: Step, names: set[str])
         return inner if first else (True if rest == {} else rest)
     if most is not None and not -most <= step < most:
         return f"has at most {most} elements and no [{step}]"
-    if first and step < 0 and most != len(first):
+    if first and step < 0 and not (schema.get("minItems") == most == len(first)):
         return True
     inner = first[step] if first and step < len(first) else rest
     return True if inner == {} else inner
