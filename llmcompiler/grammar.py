@@ -44,9 +44,9 @@ REF: /\${_ID}{_PATH}/
 STRING: /"({_CHARACTER}|{_ESCAPE}|{_OPEN}{{1,20}}{_ID}{_PATH_INSIDE}\}}|{_PLAIN_DOLLAR}){{0,{MAX_TEXT}}}{_LAST_DOLLAR}"/
 KEY: /"({_CHARACTER}|{_ESCAPE}|{_PLAIN_DOLLAR}){{0,200}}{_LAST_DOLLAR}"/
 INTEGER: /-?(0|[1-9][0-9]{{0,17}})/
-NUMBER: /-?(0|[1-9][0-9]{{0,17}})(\.[0-9]{{1,17}})?|-?[1-9](\.[0-9]{{1,17}})?e(\+[0-9]{{2}}|\+[12][0-9]{{2}}|\+30[0-7]|-[0-9]{{2,3}})/
-REASON: /[^\s][^\n]{{0,{MAX_REASON - 1}}}/
-TEXT: /[^\s](?s:.)*/
+NUMBER: /-?(0|[1-9][0-9]{{0,17}})(\.[0-9]{{1,20}})?|-?[1-9](\.[0-9]{{1,17}})?e(\+[0-9]{{2}}|\+[12][0-9]{{2}}|\+30[0-7]|-[0-9]{{2,3}})/
+REASON: /[^\s\x00-\x1f][^\n]{{0,{MAX_REASON - 1}}}/
+TEXT: /[^\s\x00-\x1f](?s:.)*/
 """
 
 
@@ -62,7 +62,8 @@ def plan_grammar(
     The first line of a plan has the number `next_id`; in a repair turn numbers are free. Names and
     types of arguments are the tools' own; a reference may stand for any value. With
     `answer_schema`, what follows ``Answer:`` is JSON of that JSON Schema. A plan has at most
-    `MAX_LINES` steps, a text at most `MAX_TEXT` characters. Without tools only an answer is left.
+    `MAX_LINES` steps, a text at most `MAX_TEXT` characters, an integer 18 digits, a number an
+    exponent below 308. Without tools only an answer is left.
     """
     rules = _Rules()
     calls = [rules.call(tool) for tool in toolbox.values()]

@@ -172,11 +172,12 @@ def _string(source: Source, position: int) -> tuple[str | Template, int]:
             f"the text that begins here is not closed: end it with {quote} on the same line, "
             "and write a line break in it as \\n",
         )
-    body = to_json_body(found[1], quote)
+    written = found[1]
+    body = to_json_body(written, quote)
     try:
         return read_text(body), found.end()
     except TextError as error:
-        offset = error.offset + 1 if body is found[1] else 0
+        offset = error.offset + 1 if body is written else 0
         raise source.error(position + offset, error.problem) from None
 
 
