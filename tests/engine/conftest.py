@@ -1,0 +1,27 @@
+"""Real models for the engine's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from llmcompiler.engine.gguf import read_header
+from llmcompiler.engine.model import Model
+from llmcompiler.engine.options import EngineOptions
+from tests.engine.tiny_model import write_tiny_model
+
+
+@pytest.fixture(scope="session")
+def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a GGUF with random weights and a chat template, written once a session."""
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.gguf")
+
+
+@pytest.fixture
+def tiny_model(tiny_gguf: Path) -> Iterator[Model]:
+    """Return the tiny model with a context of 512 tokens, evaluated in chunks of 64."""
+    model = Model(read_header(tiny_gguf), EngineOptions(n_ctx=512, chunk=64, threads=1))
+    yield model
+    model.close()

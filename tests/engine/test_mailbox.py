@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import threading
+
+import anyio
+import pytest
+
+from llmcompiler.engine.mailbox import Mailbox
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_letters_arrive_in_order_from_another_thread() -> None:
+    mailbox: Mailbox[int] = Mailbox()
+
+    def write() -> None:
+        for number in range(1000):
+            mailbox.put(number)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert [await mailbox.get() for _ in range(1000)] == list(range(1000))
+    thread.join()
+
+
+async def test_a_letter_that_is_there_already_is_not_waited_for() -> None:
+    mailbox: Mailbox[str] = Mailbox()
+    mailbox.put("x")
+    with anyio.fail_after(1):
+        assert await mailbox.get() == "x"
+
+
+async def test_waiting_can_be_cancelled_and_taken_up_again() -> None:
+    mailbox: Mailbox[str] = Mailbox()
+    with anyio.move_on_after(0):
+        await mailbox.get()
+    mailbox.put("late")
+    assert await mailbox.get() == "late"
+
+
+def test_a_letter_to_a_closed_loop_is_returned() -> None:
+    async def make() -> Mailbox[str]:
+        return Mailbox()
+
+    mailbox = anyio.run(make)
+    with pytest.raises(RuntimeError, match="closed"):
+        mailbox.put("x")
