@@ -1,0 +1,94 @@
+"""What the doctor says of machines, made up and real."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from llmcompiler.doctor import Check, Gpu, LlamaBuild, Machine, check_model, examine, judge, look
+from tests.llms.server import serve_in_thread, streams, web_page
+
+NVIDIA = Gpu("NVIDIA H200", "-DGGML_CUDA=on")
+WELL = Machine(
+    python="CPython 3.11.7",
+    compiler="g++ 12",
+    llama=LlamaBuild("0.3.36", "AVX2 = 1", offloads=True),
+    llguidance="1.9.1",
+    gpus=(NVIDIA,),
+)
+
+
+def _find(machine: Machine, name: str) -> Check:
+    return next(check for check in judge(machine) if check.name == name)
+
+
+def test_a_machine_that_has_everything_needs_no_advice() -> None:
+    assert {check.status for check in judge(WELL)} == {"ok"}
+    assert not [check for check in judge(WELL) if check.advice]
+
+
+def test_an_idle_gpu_is_pointed_out_with_the_command_that_puts_it_to_work() -> None:
+    idle = replace(WELL, llama=LlamaBuild("0.3.36", offloads=False))
+    check = _find(idle, "gpu")
+    assert check.status == "warn"
+    assert 'CMAKE_ARGS="-DGGML_CUDA=on" pip install' in check.advice
+    assert "'llama-cpp-python<" in check.advice or "'llama-cpp-python>" in check.advice
+
+
+def test_a_missing_toolkit_is_named_before_the_build_fails() -> None:
+    gpu = Gpu("NVIDIA H200", "-DGGML_CUDA=on", "the CUDA toolkit (nvcc)")
+    idle = replace(WELL, gpus=(gpu,), llama=LlamaBuild("0.3.36", offloads=False))
+    assert "needs the CUDA toolkit" in _find(idle, "gpu").advice
+
+
+def test_the_core_alone_is_no_failure() -> None:
+    core = replace(WELL, llama=None, llguidance=None, compiler=None)
+    assert "fail" not in {check.status for check in judge(core)}
+    assert "llmcompiler-runtime[local]" in _find(core, "llama.cpp").advice
+    assert _find(core, "compiler").status == "warn"
+
+
+def test_no_compiler_is_needed_once_llama_is_built() -> None:
+    assert _find(replace(WELL, compiler=None), "compiler").status == "ok"
+
+
+def test_a_build_that_does_not_load_is_a_failure() -> None:
+    broken = replace(WELL, llama=LlamaBuild("0.3.36", problem="Illegal instruction"))
+    check = _find(broken, "llama.cpp")
+    assert check.status == "fail"
+    assert "Illegal instruction" in check.detail
+    assert check.advice.startswith("build it anew: pip install --force-reinstall")
+
+
+def test_a_server_that_answers_is_well() -> None:
+    with serve_in_thread(streams("Hello")) as server:
+        assert check_model(f"{server.url}#m").status == "ok"
+
+
+@pytest.mark.parametrize("spec", ["nothing", "local:none.gguf", "http://127.0.0.1:9/v1"])
+def test_a_model_that_cannot_be_had_says_why(spec: str) -> None:
+    check = check_model(spec)
+    assert check.status == "fail"
+    assert check.detail
+
+
+def test_a_web_page_is_not_a_model() -> None:
+    with serve_in_thread(web_page()) as server:
+        check = check_model(f"{server.url}#m")
+    assert (check.status, "web page" in check.detail) == ("fail", True)
+
+
+def test_this_machine_can_be_looked_at() -> None:
+    machine = look()
+    assert machine.python.startswith(("CPython", "PyPy"))
+    pytest.importorskip("llama_cpp")
+    assert machine.llama is not None
+    assert not machine.llama.problem
+
+
+def test_a_named_model_is_looked_at_in_place_of_the_embedded_one() -> None:
+    with serve_in_thread(streams("Hello")) as server:
+        names = [check.name for check in examine(f"{server.url}#m")]
+    assert names[-1] == f"model {server.url}#m"
+    assert "model embedded" not in names
