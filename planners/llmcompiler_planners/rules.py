@@ -102,5 +102,5 @@ def _type(schema: Mapping[str, Any], defs: Mapping[str, Any], depth: int = 0) ->
         values = schema.get("additionalProperties")
         return f"map[{_type(values, defs, depth + 1)}]" if isinstance(values, Mapping) else "object"
     if isinstance(kind, list):
-        return " | ".join(_NAMES.get(each, each) for each in kind)
+        return " | ".join(_NAMES.get(str(each), str(each)) for each in kind)
     return _NAMES.get(str(kind), "any")
