@@ -100,6 +100,7 @@ def check(task: Task, toolbox: Toolbox, scope: Scope, source: str = "") -> Task:
         if facts is None or facts.tool is not toolbox.get(task.tool):
             facts = _read_tool(task, toolbox)
             scope._facts[task.tool] = facts
+            scope._fitting.clear()
         args = _named(task, facts) if task.positional else task.args
         filled = _check_args(task, args, facts, scope)
         if task.when is not None:

@@ -100,6 +100,21 @@ def test_leaving_the_stream_stops_the_run_and_its_tools() -> None:
     assert {type(step.outcome) for step in result.steps} == {Cancelled}
 
 
+def test_a_streamed_run_that_is_stopped_still_comes_to_its_last_event_and_result() -> None:
+    async def main() -> tuple[Result[str], list[str]]:
+        seen: list[str] = []
+        async with Agent(ScriptedLLM([PLAN]), tools=TOOLS).run_stream("x") as stream:
+            async for event in stream.events():
+                seen.append(event.type)
+                if isinstance(event, StepStarted):
+                    stream.cancel()
+        return stream.result, seen
+
+    result, seen = run_virtual(main)
+    assert result.status == "cancelled"
+    assert seen[-1] == "run_cancelled"
+
+
 def test_cancelling_a_run_reaches_its_tools_and_passes_through() -> None:
     async def main() -> tuple[bool, list[Event]]:
         events: list[Event] = []
