@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from llmcompiler import Tool
 from llmcompiler.errors import ToolError
+from llmcompiler_tools import root
 from llmcompiler_tools import text as room
 from llmcompiler_tools.text import (
     TOOLS,
@@ -171,6 +172,15 @@ def test_too_many_files_are_refused_rather_than_cut() -> None:
         Path(f"docs/{number}.log").touch()
     assert refusal(list_files) == "there are more than 1000 files: name a folder or a pattern"
     assert len(call(list_files, pattern="1?.log")) == 10
+
+
+def test_a_tree_without_end_is_not_walked_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(root, "_MOST", 3)
+    assert refusal(list_files, pattern="*.py") == (
+        "there are more than 3 files below '.': name a folder"
+    )
+    assert call(list_files, folder="docs") == ["docs/report.md"]
+    assert refusal(count_words, path="docs/reprot.md") == "there is no file 'docs/reprot.md'"
 
 
 def test_a_search_finds_lines_whatever_their_case() -> None:

@@ -138,6 +138,8 @@ def test_a_page_is_fetched_as_it_reads(site: Site) -> None:
 def test_the_text_is_cut_where_it_was_asked_to_be(site: Site) -> None:
     page = get(site.says("/long", b"0123456789" * 10), limit=12)
     assert (page["text"], page["truncated"]) == ("012345678901", True)
+    assert get(site.url + "/long", limit=1)["text"] == "0"
+    assert get(site.url + "/long", limit=100)["truncated"] is False
 
 
 @pytest.mark.parametrize(
@@ -159,6 +161,21 @@ def test_redirects_are_followed_and_the_last_address_is_told(site: Site, other: 
     site.says("/step", status=307, Location=there)
     url = site.says("/", status=302, Location="step")
     assert get(url) == {"url": there, "title": "", "text": "here", "truncated": False}
+
+
+def test_only_a_redirect_that_says_where_to_is_followed(site: Site) -> None:
+    assert get(site.says("/", b"stay", Location="/next"))["text"] == "stay"
+    lost = site.says("/lost", status=302)
+    assert refusal(lost, allow_private=True) == f"{lost!r} answers 302 Found"
+
+
+def test_proxies_of_the_environment_are_not_asked(
+    site: Site, other: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", other.url)
+    monkeypatch.setenv("ALL_PROXY", other.url)
+    assert get(site.says("/", b"direct"))["text"] == "direct"
+    assert other.asked == []
 
 
 # -- what is refused ---------------------------------------------------------------------------

@@ -78,3 +78,14 @@ def test_elements_and_lists_undo_each_other() -> None:
     assert isinstance(at_path(element, ("price",)), Type)
     assert isinstance(element_of(given_back(int)), PathProblem)
     assert may_fit(array_of(typed(int)), typed(list[int]))
+
+
+def test_elements_after_the_first_ones_have_their_own_type() -> None:
+    schema = Type({"type": "array", "prefixItems": [{"type": "string"}], "items": {"type": "null"}})
+    shown = {step: at_path(schema, (step,)) for step in (0, 1, 2)}
+    assert [describe(one) for one in shown.values() if isinstance(one, Type)] == [
+        "a text",
+        "null",
+        "null",
+    ]
+    assert at_path(schema, (-1,)) is None

@@ -18,6 +18,7 @@ from llmcompiler.errors import ToolError, did_you_mean
 __all__ = ["file_at", "files_below"]
 
 _LONGEST: Final = 300  # characters of a wrong name that is worth a suggestion
+_MOST: Final = 200_000  # files that are looked at for one call
 _SEARCHED: Final = 5000  # files looked at for a name that is close to a wrong one
 
 
@@ -42,13 +43,18 @@ def files_below(folder: str, pattern: str) -> Iterator[tuple[str, Path]]:
     """Yield the files below `folder` that match `pattern`, each as it is called from here.
 
     A pattern with a slash is compared with the path from `folder`, any other with the file's name.
-    Hidden files and directories are left out, links are not followed.
+    Hidden files and directories are left out, links are not followed. Raises `ToolError` where
+    there are too many files to look at.
     """
     start = _inside(folder)
     if not start.is_dir():
         raise ToolError(f"there is no directory {folder!r}")
     root = Path.cwd().resolve()
+    seen = 0
     for here, folders, names in os.walk(start):
+        seen += len(names)
+        if seen > _MOST:
+            raise ToolError(f"there are more than {_MOST} files below {folder!r}: name a folder")
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             file = Path(here, name)
@@ -73,4 +79,7 @@ def _inside(path: str) -> Path:
 def _closest(path: str) -> str:
     if len(path) > _LONGEST:
         return ""
-    return did_you_mean(path, [name for name, _ in islice(files_below(".", "*"), _SEARCHED)])
+    try:
+        return did_you_mean(path, [name for name, _ in islice(files_below(".", "*"), _SEARCHED)])
+    except ToolError:
+        return ""
