@@ -23,6 +23,7 @@ _SCALARS: Final = {
 }  # fmt: skip
 _STRING: Final = 8
 _ARRAY: Final = 9
+_MOST_DIMENSIONS: Final = 8
 
 # Values in a block and bytes of a block, by ggml's number of the tensor type.
 _BLOCKS: Final = {
@@ -49,120 +50,131 @@ class Header:
         return value if isinstance(value, str) else None
 
 
-class _Short(Exception):
-    """The file ended inside its header."""
-
-
 def read_header(path: str | Path) -> Header:
     """Read a GGUF's header and make sure that every tensor lies inside the file.
 
     Raises:
-        ModelFileError: the file is missing, unreadable, not GGUF, or truncated.
+        ModelFileError: the file is missing, unreadable, not GGUF, damaged, or truncated.
     """
     path = Path(path).expanduser()
-    name, size = str(path), 0
     try:
         with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(0)
-            metadata, needed = _read(file, name, size)
+            reader = _Reader(file)
+            metadata, needed = _read(reader)
     except FileNotFoundError:
-        raise ModelFileError(name, "there is no such file: check the path") from None
+        raise ModelFileError(str(path), "there is no such file: check the path") from None
     except IsADirectoryError:
-        raise ModelFileError(name, "it is a directory: name the .gguf file in it") from None
+        raise ModelFileError(str(path), "it is a directory: name the .gguf file in it") from None
     except OSError as error:
-        raise ModelFileError(name, f"it cannot be read: {error.strerror or error}") from None
-    except _Short:
+        raise ModelFileError(str(path), f"it cannot be read: {error.strerror or error}") from None
+    except _Unusable as error:
+        raise ModelFileError(str(path), str(error)) from None
+    if reader.size < needed:
         raise ModelFileError(
-            name, f"it is truncated: it ends inside its header, at {size} bytes; download it again"
-        ) from None
-    if size < needed:
-        raise ModelFileError(
-            name,
-            f"it is truncated: its header promises {needed} bytes and it has {size}; "
+            str(path),
+            f"it is truncated: its header promises {needed} bytes and it has {reader.size}; "
             f"download it again",
         )
-    return Header(path, metadata, size)
+    return Header(path, metadata, reader.size)
 
 
-def _read(file: BinaryIO, name: str, size: int) -> tuple[dict[str, Scalar], int]:
+class _Unusable(Exception):
+    """Why the file cannot be used."""
+
+
+def _damaged(what: str) -> _Unusable:
+    return _Unusable(f"its header is damaged ({what}); download it again")
+
+
+class _Reader:
+    """Reads a GGUF's values, little-endian, from where the file stands."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.size = file.seek(0, 2)
+        file.seek(0)
+
+    @property
+    def place(self) -> int:
+        """How many bytes were read."""
+        return self._file.tell()
+
+    def bytes(self, count: int) -> bytes:
+        data = self._file.read(count) if count <= self.size else b""
+        if len(data) < count:
+            raise _Unusable(
+                f"it is truncated: it ends inside its header, at {self.size} bytes; "
+                f"download it again"
+            )
+        return data
+
+    def number(self, form: str) -> int:
+        return int(self.scalar(form))
+
+    def scalar(self, form: str) -> Scalar:
+        value: Scalar = struct.unpack(form, self.bytes(struct.calcsize(form)))[0]
+        return value
+
+    def count(self) -> int:
+        """Read how many of something follow, each of which takes a byte at least."""
+        count = self.number("<Q")
+        if count > self.size:
+            raise _damaged("a count is beyond the file")
+        return count
+
+    def text(self) -> str:
+        try:
+            return self.bytes(self.number("<Q")).decode("utf-8")
+        except UnicodeDecodeError:
+            raise _damaged("a text is not UTF-8") from None
+
+
+def _read(reader: _Reader) -> tuple[dict[str, Scalar], int]:
     """Return the metadata and how many bytes the file must have."""
-    if file.read(4) != b"GGUF":
-        raise ModelFileError(name, "it is not a GGUF file: convert the model, or download a .gguf")
-    version = _scalar(file, "<I")
+    if reader.size < 4 or reader.bytes(4) != b"GGUF":
+        raise _Unusable("it is not a GGUF file: convert the model, or download a .gguf")
+    version = reader.number("<I")
     if version not in (2, 3):
-        raise ModelFileError(name, f"its GGUF version is {version}, and only 2 and 3 can be read")
-    tensors, pairs = int(_scalar(file, "<Q")), int(_scalar(file, "<Q"))
-    if tensors > size or pairs > size:
-        raise ModelFileError(name, "its header is damaged; download it again")
+        raise _Unusable(f"its GGUF version is {version}, and only 2 and 3 can be read")
+    tensors, pairs = reader.count(), reader.count()
     metadata: dict[str, Scalar] = {}
     for _ in range(pairs):
-        key = _string(file, name, size)
-        kind = int(_scalar(file, "<I"))
+        key, kind = reader.text(), reader.number("<I")
         if kind == _ARRAY:
-            _skip_array(file, name, size)
+            _pass_list(reader, distinct=key == "tokenizer.ggml.tokens")
+        elif kind == _STRING:
+            metadata[key] = reader.text()
+        elif kind in _SCALARS:
+            metadata[key] = reader.scalar(_SCALARS[kind])
         else:
-            metadata[key] = _value(file, name, size, kind)
-    ends = [_tensor_end(file, name, size) for _ in range(tensors)]
+            raise _damaged(f"a value has the unknown type {kind}")
+    ends = [_tensor_end(reader) for _ in range(tensors)]
     alignment = metadata.get("general.alignment", 32)
     if not isinstance(alignment, int) or alignment < 1:
-        raise ModelFileError(name, "its header is damaged; download it again")
-    start = -(-file.tell() // alignment) * alignment
-    return metadata, start + max(ends) if ends else file.tell()
+        raise _damaged(f"its alignment is {alignment!r}")
+    start = -(-reader.place // alignment) * alignment
+    return metadata, start + max(ends) if ends else reader.place
 
 
-def _tensor_end(file: BinaryIO, name: str, size: int) -> int:
+def _tensor_end(reader: _Reader) -> int:
     """Read one tensor's entry; return where it ends, in bytes from the start of the data."""
-    _string(file, name, size)
-    dimensions = int(_scalar(file, "<I"))
-    if dimensions > 8:
-        raise ModelFileError(name, "its header is damaged; download it again")
-    values = math.prod(int(_scalar(file, "<Q")) for _ in range(dimensions))
-    block, width = _BLOCKS.get(int(_scalar(file, "<I")), (1, 0))
-    return int(_scalar(file, "<Q")) + values // block * width
+    reader.text()
+    dimensions = reader.number("<I")
+    if dimensions > _MOST_DIMENSIONS:
+        raise _damaged(f"a tensor has {dimensions} dimensions")
+    values = math.prod(reader.number("<Q") for _ in range(dimensions))
+    block, width = _BLOCKS.get(reader.number("<I"), (1, 0))
+    return reader.number("<Q") + values // block * width
 
 
-def _value(file: BinaryIO, name: str, size: int, kind: int) -> Scalar:
-    if kind == _STRING:
-        return _string(file, name, size)
-    if kind not in _SCALARS:
-        raise ModelFileError(name, f"its header holds a value of unknown type {kind}")
-    return _scalar(file, _SCALARS[kind])
-
-
-def _skip_array(file: BinaryIO, name: str, size: int) -> None:
-    kind, count = int(_scalar(file, "<I")), int(_scalar(file, "<Q"))
-    if count > size:
-        raise ModelFileError(name, "its header is damaged; download it again")
+def _pass_list(reader: _Reader, *, distinct: bool) -> None:
+    """Read over a list; llama.cpp ends the process where the tokens are not `distinct`."""
+    kind, count = reader.number("<I"), reader.count()
     if kind in _SCALARS:
-        _bytes(file, count * struct.calcsize(_SCALARS[kind]), size)
-        return
-    for _ in range(count):
-        if kind == _STRING:
-            _bytes(file, int(_scalar(file, "<Q")), size)
-        else:
-            raise ModelFileError(name, f"its header holds a list of unknown type {kind}")
-
-
-def _scalar(file: BinaryIO, form: str) -> int | float | bool:
-    data = file.read(struct.calcsize(form))
-    if len(data) < struct.calcsize(form):
-        raise _Short
-    value: int | float | bool = struct.unpack(form, data)[0]
-    return value
-
-
-def _string(file: BinaryIO, name: str, size: int) -> str:
-    try:
-        return _bytes(file, int(_scalar(file, "<Q")), size).decode("utf-8")
-    except UnicodeDecodeError:
-        raise ModelFileError(name, "its header is damaged; download it again") from None
-
-
-def _bytes(file: BinaryIO, count: int, size: int) -> bytes:
-    if count > size:
-        raise _Short
-    data = file.read(count)
-    if len(data) < count:
-        raise _Short
-    return data
+        reader.bytes(count * struct.calcsize(_SCALARS[kind]))
+    elif kind == _STRING:
+        texts = [reader.bytes(reader.number("<Q")) for _ in range(count)]
+        if distinct and len(set(texts)) < count:
+            raise _damaged("two tokens have one text")
+    else:
+        raise _damaged(f"a list has the unknown type {kind}")

@@ -24,7 +24,7 @@ from llmcompiler.engine.sequence import TextStream, TokenSequence
 from llmcompiler.errors import ContextLengthError, LLMCompilerError, ModelError
 from llmcompiler.messages import FinishReason, Sampling, Usage
 
-__all__ = ["Ended", "Engine", "Failed", "Job", "Output", "Piece", "Request", "Started"]
+__all__ = ["Ended", "Engine", "Failed", "Job", "Output", "Piece", "Progress", "Request"]
 
 _log = logging.getLogger("llmcompiler.engine")
 _EXIT_PATIENCE = 10.0  # seconds that an exiting interpreter waits for the step in progress
@@ -49,8 +49,8 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """The request left the queue."""
+class Progress:
+    """The request left the queue, or a part of its prompt was evaluated: it is being worked on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Failed:
     error: LLMCompilerError
 
 
-Output: TypeAlias = "Started | Piece | Ended | Failed"
+Output: TypeAlias = "Progress | Piece | Ended | Failed"
 
 
 class Job:
@@ -206,7 +206,7 @@ class _Worker:
 
     def _admit(self, job: Job) -> _Slot:
         """Make everything ready for the first step; the cache is trimmed to the shared prefix."""
-        job.deliver(Started())
+        job.deliver(Progress())
         request = job.request
         sequence = TokenSequence(request.prompt())
         room = self.model.n_ctx - sequence.prompt_length
@@ -256,6 +256,7 @@ class _Worker:
         self._cache.add(batch.tokens)
         sequence.evaluated += len(batch.tokens)
         if not batch.wants_logits:
+            slot.job.deliver(Progress())
             return None
         token = self._choose(slot)
         if token in self.model.end_tokens:

@@ -29,6 +29,7 @@ from llmcompiler.language.marks import (
 from llmcompiler.messages import FinishReason
 from llmcompiler.plan import TaskId
 from llmcompiler.roles import (
+    Allow,
     AnswerText,
     Ignored,
     Read,
@@ -70,9 +71,7 @@ class TurnReader:
     Lines count from `first_line`. Nothing raises.
     """
 
-    def __init__(
-        self, first_line: int = 1, allow: Literal["any", "join", "answer", "lines"] = "any"
-    ) -> None:
+    def __init__(self, first_line: int = 1, allow: Allow = "any") -> None:
         self._allow = allow
         self._mode: Literal["lines", "thought", "answer", "rest", "closed"] = "lines"
         self._out: list[TurnItem] = []
@@ -195,7 +194,6 @@ class TurnReader:
     def _act_on(self, mark: str, kind: str | None) -> None:
         """Turn to what a marker announces."""
         if kind == "thought":
-            self._mode = "thought"
             self._set_aside(mark, "thought")
             self._mode = "thought"
         elif kind == "thought_end":

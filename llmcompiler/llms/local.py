@@ -83,7 +83,8 @@ class LocalLLM:
 
         Raises:
             ContextLengthError: the prompt and one token more do not fit the context.
-            ModelError: nothing was written within `sampling.timeout` seconds of leaving the queue.
+            ModelError: nothing was evaluated or written for `sampling.timeout` seconds; waiting for
+                requests that came before does not count.
             MissingExtraError: a grammar is asked for and llguidance is not installed.
         """
         loaded = await self._ready()
@@ -183,10 +184,10 @@ def _sources(messages: tuple[Message, ...]) -> tuple[str, ...]:
 
 def _delta(output: Output | None, timeout: float, *, begun: bool) -> Delta | None:
     """Put what the engine says in the words of an `LLM`; nothing at all is a timeout."""
-    from llmcompiler.engine.loop import Ended, Failed, Piece, Started
+    from llmcompiler.engine.loop import Ended, Failed, Piece, Progress
 
     match output:
-        case Started():
+        case Progress():
             return None
         case Piece(text):
             return TextDelta(text)
@@ -198,8 +199,8 @@ def _delta(output: Output | None, timeout: float, *, begun: bool) -> Delta | Non
             _log.warning("the reply was cut: %s", error)
         case None if not begun:
             raise ModelError(
-                f"the model wrote nothing for {timeout:g} s: "
-                f"shorten the request, take a smaller model or raise the timeout"
+                f"the model did nothing for {timeout:g} s: "
+                f"take a smaller model or raise the timeout"
             )
         case None:
             _log.warning("the reply was cut: nothing for %g s", timeout)

@@ -65,6 +65,16 @@ def test_another_version_is_refused(tmp_path: Path) -> None:
         read_header(path)
 
 
+def test_two_tokens_of_one_text_are_noticed_since_llama_cpp_would_end_the_process(
+    tiny_gguf: Path, tmp_path: Path
+) -> None:
+    data = tiny_gguf.read_bytes()
+    path = tmp_path / "twice.gguf"
+    path.write_bytes(data.replace(b"Repla", b"Answe").replace(b"Repl", b"Answ"))
+    with pytest.raises(ModelFileError, match="two tokens have one text"):
+        read_header(path)
+
+
 def test_damaged_headers_raise_only_typed_errors(tiny_gguf: Path, tmp_path: Path) -> None:
     data = tiny_gguf.read_bytes()
     chance = random.Random(1)

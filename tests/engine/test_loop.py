@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from llmcompiler.engine.gguf import read_header
-from llmcompiler.engine.loop import Ended, Engine, Failed, Job, Output, Piece, Request, Started
+from llmcompiler.engine.loop import Ended, Engine, Failed, Job, Output, Piece, Progress, Request
 from llmcompiler.engine.model import Model
 from llmcompiler.engine.options import EngineOptions
 from llmcompiler.errors import ConfigurationError, ContextLengthError, ModelError
@@ -73,7 +73,7 @@ def _held(engine: Engine) -> tuple[int, ...]:
 def test_a_reply_starts_comes_in_pieces_and_ends(engine: Engine) -> None:
     asked = _Asked(engine, _tokens(10), _short(8))
     outputs = asked.rest()
-    assert isinstance(outputs[0], Started)
+    assert outputs[0] == Progress()
     assert all(isinstance(piece, Piece) and piece.text for piece in outputs[1:-1])
     assert outputs[-1] == Ended("length", Usage(10, 0, 8, 1))
     assert len(asked.wrote) == 8
@@ -119,6 +119,11 @@ def test_a_long_prompt_is_evaluated_in_chunks(
     monkeypatch.setattr(engine.model, "evaluate", watch)
     _Asked(engine, _tokens(150), _short(3)).rest()
     assert sizes == [64, 64, 22, 1, 1]
+
+
+def test_every_chunk_of_a_prompt_is_a_sign_of_life(engine: Engine) -> None:
+    outputs = _Asked(engine, _tokens(150), _short(1)).rest()
+    assert outputs.count(Progress()) == 3
 
 
 def test_a_model_that_cannot_drop_a_part_starts_anew(

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from llmcompiler.engine.mailbox import Mailbox
@@ -36,6 +38,24 @@ async def test_waiting_can_be_cancelled_and_taken_up_again() -> None:
         await mailbox.get()
     mailbox.put("late")
     assert await mailbox.get() == "late"
+
+
+async def test_waiting_does_not_look_again_and_again() -> None:
+    class Counting(deque[str]):
+        looks = 0
+
+        def __len__(self) -> int:
+            self.looks += 1
+            return super().__len__()
+
+    mailbox: Mailbox[str] = Mailbox()
+    letters = mailbox._letters = Counting()
+    mailbox.put("first")
+    await mailbox.get()
+    await anyio.lowlevel.checkpoint()
+    with anyio.move_on_after(0.02):
+        await mailbox.get()
+    assert letters.looks < 10
 
 
 def test_a_letter_to_a_closed_loop_is_returned() -> None:
