@@ -13,7 +13,7 @@ from llmcompiler.language import write_argument
 from llmcompiler.roles import Allow
 from llmcompiler.tool import Tool, Toolbox
 
-__all__ = ["json_grammar", "plan_grammar"]
+__all__ = ["plan_grammar"]
 
 MAX_LINES: Final = 200
 MAX_ITEMS: Final = 256
@@ -92,11 +92,6 @@ def plan_grammar(
         if answer_schema is not None:
             rules.add("typed", f"%json {_styled(answer_schema)}")
     return f"%llguidance {{}}\nstart: {start}\n{rules.text}{_TERMINALS}"
-
-
-def json_grammar(schema: Mapping[str, Any]) -> str:
-    """Write the grammar of JSON of a JSON Schema, with one blank after each comma and colon."""
-    return f"%llguidance {{}}\nstart: %json {_styled(schema)}\n"
 
 
 def _styled(schema: Mapping[str, Any]) -> str:

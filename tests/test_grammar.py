@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from llmcompiler.grammar import json_grammar, plan_grammar
+from llmcompiler.grammar import plan_grammar
 from llmcompiler.language import TurnReader, write_plan, write_task
 from llmcompiler.plan import Argument, Each, Ref, Star, Task, TaskId, Template
 from llmcompiler.roles import AnswerText, Ignored, Read, Sealed, Unreadable
@@ -205,11 +205,12 @@ def test_a_plan_is_bounded() -> None:
     assert not accepts(grammar, plan(*["now()"] * 201))
 
 
-def test_json_is_written_with_one_blank_after_commas_and_colons() -> None:
-    grammar = json_grammar({"type": "object", "properties": {"a": {"type": "array"}}})
-    assert accepts(grammar, '{"a": [1, "x"]}')
-    assert not accepts(grammar, '{"a":[1]}')
-    assert not accepts(grammar, '{"a": 3}')
+def test_an_answer_of_a_type_is_json_with_one_blank_after_commas_and_colons() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "array"}}}
+    grammar = plan_grammar(Toolbox([now]), "answer", answer_schema=schema)
+    assert accepts(grammar, 'Answer: {"a": [1, "x"]}')
+    assert not accepts(grammar, 'Answer: {"a":[1]}')
+    assert not accepts(grammar, 'Answer: {"a": 3}')
 
 
 def test_a_schema_that_leads_nowhere_allows_anything() -> None:
