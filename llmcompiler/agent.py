@@ -84,7 +84,7 @@ class Agent(Generic[Out]):
     ) -> None:
         # A model loaded here is this agent's to close; one that is handed in is its maker's.
         self._own: list[LLM] = []
-        self._setup: Setup[Out] = Setup(
+        first: Setup[Out] = Setup(
             llm=(llm := self._model(model)),
             joiner=llm if joiner is None else self._model(joiner),
             planner=load_planner(planner) if isinstance(planner, str) else planner,
@@ -92,6 +92,11 @@ class Agent(Generic[Out]):
             limits=limits or Limits(),
             output=OutputType[Out].of(output_type or cast("type[Out]", str)),
         )
+        self._setups = [first]
+
+    @property
+    def _setup(self) -> Setup[Out]:
+        return self._setups[-1]
 
     def _model(self, model: LLM | str) -> LLM:
         if not isinstance(model, str):
@@ -164,7 +169,7 @@ class Agent(Generic[Out]):
                 except Exception as error:  # noqa: BLE001 - raised below, free of the group's wrapping
                     raised = error
 
-        with receive:
+        with send, receive:
             run = self._new_run(request, (*sinks, send.send_nowait), history, deps)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(drive)
@@ -193,7 +198,10 @@ class Agent(Generic[Out]):
         Without one there is no answer: the outcomes are in ``result.steps``. Raises `PlanError`
         for a plan that is not legal, before anything of it has run.
         """
-        ordered = Plan(in_order(plan), plan.joins, request or plan.request)
+        asked = request or plan.request
+        if asked is not None and not asked.strip():
+            raise EmptyRequestError
+        ordered = Plan(in_order(plan), plan.joins, asked)
         emitter = Emitter(uuid.uuid4().hex, anyio.current_time, sinks)
         run = Run(self._setup, ordered.request, emitter, history=_NEW, deps=deps)
         await run.drive(ordered)
@@ -210,7 +218,7 @@ class Agent(Generic[Out]):
         """Use another model, tools or limits for the runs begun in the block; for tests mostly."""
         before = self._setup
         llm = before.llm if model is None else self._model(model)
-        self._setup = Setup(
+        other = Setup(
             llm=llm,
             joiner=before.joiner if model is None else llm,
             planner=before.planner,
@@ -218,10 +226,12 @@ class Agent(Generic[Out]):
             limits=limits or before.limits,
             output=before.output,
         )
+        self._setups.append(other)
         try:
             yield self
         finally:
-            self._setup = before
+            # By identity, not from the end: blocks of concurrent tasks may overlap.
+            self._setups = [setup for setup in self._setups if setup is not other]
 
     async def aclose(self) -> None:
         """Close the models that this agent loaded itself."""

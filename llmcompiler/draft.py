@@ -6,6 +6,7 @@ It does not know models, turns or how a step is run; accepted tasks go straight 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Protocol
 
 from llmcompiler.check import Scope, check
@@ -34,8 +35,8 @@ class Stage(Protocol):
         """Take in an id that was refused and never repaired."""
         ...
 
-    def seal(self) -> None:
-        """Take in that the plan is whole."""
+    def seal(self, *, whole: bool = True) -> None:
+        """Take in that nothing will be added to the plan; not `whole` if it was broken off."""
         ...
 
     def reopen(self) -> None:
@@ -72,10 +73,14 @@ class Draft:
         return bool(self._tasks or self._awaited)
 
     @property
+    def joined(self) -> bool:
+        """Whether ``join()`` of the present plan was read."""
+        return self._joined
+
+    @property
     def last_line(self) -> int:
         """The number of the last accepted line of the present plan, 0 if there is none."""
-        last = self._tasks[-1].id if self._tasks else "0"
-        return int(last) if last.isdecimal() else 0
+        return max((_number(task.id) for task in self._tasks), default=0)
 
     @property
     def awaited(self) -> tuple[PlanError, ...]:
@@ -95,8 +100,7 @@ class Draft:
         try:
             checked = check(task, self._toolbox, self._scope, source)
         except PlanError as error:
-            known = self._scope.tasks.get(task.id)
-            if known is not None and (known.tool, known.args) == (task.tool, task.args):
+            if self._says_again(task):
                 self._emitter.emit(PlanIgnored, source, "this step is known already")
                 return None
             self.reject(error)
@@ -130,13 +134,23 @@ class Draft:
         self._seal_if_whole()
 
     def join(self, joins: tuple[TaskId, ...] | None) -> None:
-        """Take in ``join()``."""
+        """Take in ``join()``; a name in it that stands for no step is set aside."""
+        known: list[TaskId] = []
+        for name in joins or ():
+            if name in self._scope.tasks or name in self._scope.awaited:
+                known.append(name)
+            else:
+                self._emitter.emit(PlanIgnored, f"${name}", "join() names a step that there is not")
         self._joined = True
-        self._joins = joins
+        self._joins = tuple(known) or None
         self._seal_if_whole()
 
-    def close(self) -> Plan:
-        """End the present plan: give up what was never repaired, seal it, and keep it."""
+    def close(self, *, whole: bool = True) -> Plan:
+        """End the present plan: give up what was never repaired, seal it, and keep it.
+
+        One that was broken off is not `whole`: nothing of it that writes may start any more.
+        """
+        whole = whole or self._joined
         for error in self._awaited.values():
             if error.task is None or TaskId(error.task) in self._scope.tasks:
                 continue
@@ -146,22 +160,38 @@ class Draft:
             if self._stage is not None:
                 self._stage.abandon(given_up, Failed("PlanError", error.problem, attempts=0))
         self._awaited.clear()
-        if self._tasks and not self._joined:
+        if self._tasks and whole and not self._joined:
             self._emitter.emit(PlanIgnored, "", "a missing join() was supplied")
         self._joined = True
-        self._seal_if_whole()
+        self._seal_if_whole(whole=whole)
         plan = Plan(tuple(self._tasks), self._joins)
         self.plans.append(plan)
         self._tasks, self._joins = [], None
         self._joined = self._sealed = False
         return plan
 
-    def _seal_if_whole(self) -> None:
+    def _says_again(self, task: Task) -> bool:
+        """Whether a task says what the one of its id says, however its arguments are written."""
+        known = self._scope.tasks.get(task.id)
+        if known is None or known.tool != task.tool:
+            return False
+        renumbered = replace(task, id=TaskId(str(self._scope.next_id)))
+        try:
+            again = check(renumbered, self._toolbox, self._scope)
+        except PlanError:
+            return False
+        return known.args == again.args
+
+    def _seal_if_whole(self, *, whole: bool = True) -> None:
         if self._joined and not self._awaited and not self._sealed:
             self._sealed = True
             self._emitter.emit(PlanFinished, len(self._tasks), self._joins)
             if self._stage is not None:
-                self._stage.seal()
+                self._stage.seal(whole=whole)
+
+
+def _number(task: TaskId) -> int:
+    return int(task) if task.isdecimal() and len(task) <= 18 else 0
 
 
 def _called(error: PlanError) -> str:

@@ -48,7 +48,7 @@ __all__ = ["ContextMaker", "Executor"]
 
 ContextMaker: TypeAlias = Callable[[TaskId, Progress], RunContext[Any]]
 
-_CAUGHT = (Exception, SystemExit, BaseExceptionGroup)  # SystemExit: a tool must not end the program
+_PASSED_ON = (KeyboardInterrupt, GeneratorExit)  # all else that a tool raises is its own failure
 _YIELD_AFTER = 0.005  # seconds that calls which never wait may keep the loop from its turn
 
 
@@ -126,9 +126,9 @@ class Executor:
             self._record_at_once(task, outcome, None)
             self._apply(self._frontier.finish(task.id, outcome))
 
-    def seal(self) -> None:
-        """Say that the plan is whole: tools that write may start."""
-        self._apply(self._frontier.seal())
+    def seal(self, *, whole: bool = True) -> None:
+        """Say that nothing will be added: tools that write may start, or are skipped if not `whole`."""
+        self._apply(self._frontier.seal(whole=whole))
 
     def reopen(self) -> None:
         """Say that a further plan begins."""
@@ -277,25 +277,33 @@ class Executor:
             raise ToolTimeoutError(seconds)
 
         def tell(number: int, error: BaseException, wait: float) -> None:
-            self._emitter.emit(StepRetrying, task.id, number, _message(error), wait)
+            if self._is_under_way(task):
+                self._emitter.emit(StepRetrying, task.id, number, _message(error), wait)
 
         try:
             try:
                 return Ok(await attempt())
-            except _CAUGHT as error:
-                if not retry.attempts:
+            except BaseException as error:
+                if not retry.attempts or not _worth_another_try(error):
                     raise
                 return Ok(await retry.go_on(error, attempt, on=_worth_another_try, before=tell))
-        except _CAUGHT as error:
-            return Failed(type(error).__name__, _message(error), attempts)
         except anyio.get_cancelled_exc_class():
             if anyio.current_effective_deadline() == -math.inf:
                 raise
             return Failed("Cancelled", "the tool cancelled itself", attempts)
+        except _PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 - SystemExit and foreign panics are no Exception
+            return Failed(type(error).__name__, _message(error), attempts)
+
+    def _is_under_way(self, task: Task) -> bool:
+        """Whether the step may still be spoken of; a thread that was left behind outlives it."""
+        return task.id in self._started and not self._stopped
 
     def _context_for(self, task: Task, tool: Tool[..., Any]) -> RunContext[Any]:
         def tell(done: float, total: float | None = None, message: str = "") -> None:
-            self._emitter.emit(StepProgress, task.id, done, total, message)
+            if self._is_under_way(task):
+                self._emitter.emit(StepProgress, task.id, done, total, message)
 
         def tell_from_thread(done: float, total: float | None = None, message: str = "") -> None:
             anyio.from_thread.run_sync(tell, done, total, message)
@@ -327,14 +335,19 @@ class Executor:
 
 
 def _worth_another_try(error: BaseException) -> bool:
-    return isinstance(error, _CAUGHT) and not isinstance(error, ToolArgumentError)
+    hopeless = (ToolArgumentError, anyio.get_cancelled_exc_class(), *_PASSED_ON)
+    return not isinstance(error, hopeless)
 
 
 def _message(error: BaseException) -> str:
     """Say what went wrong as the model should read it: a tool's own refusal word for word."""
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
-    text = str(error).strip()
+    try:
+        # Not every text of an exception is valid Unicode: names of files may hold any bytes.
+        text = str(error).strip().encode(errors="backslashreplace").decode()
+    except Exception:  # noqa: BLE001 - an exception that cannot even say what it is
+        text = ""
     if isinstance(error, ToolError):
         return text or "the tool refused without a reason"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -85,6 +85,7 @@ class Frontier:
         self._dependents: dict[TaskId, list[Task]] = {}
         self._held: list[Task] = []
         self._sealed = False
+        self._broken = False
 
     @property
     def outcomes(self) -> Mapping[TaskId, Outcome]:
@@ -122,27 +123,30 @@ class Frontier:
         """Take in what became of a task, or of an id that will never be added."""
         return self._drain(_Work([], [(task, outcome)]))
 
-    def seal(self) -> list[Command]:
-        """Say that the plan is whole: what was held back for that may start."""
-        self._sealed = True
+    def seal(self, *, whole: bool = True) -> list[Command]:
+        """Say that nothing will be added: what was held back may start, or is skipped if not `whole`."""
+        self._sealed, self._broken = True, not whole
         held, self._held = self._held, []
         work = _Work([], [])
         for task in held:
             if task.id in self._unmet:
-                self._start(task, work)
+                self._ready(task, work)
         return self._drain(work)
 
     def reopen(self) -> None:
         """Say that a further plan begins: its tasks are held back until it is sealed in turn."""
-        self._sealed = False
+        self._sealed = self._broken = False
 
     def unstarted(self) -> tuple[Task, ...]:
         """Return the tasks that have no outcome, in the order they were added."""
         return tuple(task for key, task in self._tasks.items() if key in self._unmet)
 
     def _ready(self, task: Task, work: _Work) -> None:
-        if not self._sealed and self._waits_for_seal(task):
-            self._held.append(task)
+        if (not self._sealed or self._broken) and self._waits_for_seal(task):
+            if self._broken:
+                work.settle(task, Skipped("it writes, and its plan was cut off before its end"))
+            else:
+                self._held.append(task)
         else:
             self._start(task, work)
 
@@ -154,6 +158,10 @@ class Frontier:
             start = self._bind(task)
         except _Unbindable as error:
             work.settle(task, Failed("BindingError", str(error), attempts=0))
+            return
+        except Exception as error:  # noqa: BLE001 - an expression is foreign code and fails its task alone
+            problem = f"{type(error).__name__}: {error}"
+            work.settle(task, Failed("BindingError", problem, attempts=0))
             return
         if start.elements is not None and not start.elements:
             work.settle(task, Ok([]), start.args)

@@ -6,6 +6,7 @@ It does not know how a turn is worded or read (planners), nor how a step is run 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Generic, cast
@@ -16,6 +17,7 @@ from typing_extensions import TypeVar
 from llmcompiler.draft import Draft
 from llmcompiler.errors import (
     LLMCompilerError,
+    PlanError,
     ReplyError,
     RunCancelledError,
     RunTimeoutError,
@@ -97,7 +99,8 @@ class Run(Generic[Out]):
         self._draft = Draft(setup.toolbox, emitter, None)
         self._clock = anyio.CancelScope()
         self._open_turn: Intake | None = None
-        self._told = 0
+        self._told: set[TaskId] = set()
+        self._weighed = 0
         self._turns = 0
         self._replans = 0
         self._answer: list[str] = []
@@ -135,7 +138,9 @@ class Run(Generic[Out]):
                 except Exception as raised:  # noqa: BLE001 - raised again, free of the group's wrapping
                     unexpected = raised
                     error = LLMCompilerError(f"{type(raised).__name__}: {raised}")
-        except anyio.get_cancelled_exc_class():
+                if error is not None:
+                    executor.stop("the run failed")
+        except BaseException:  # cancelled, or something that ends the whole program
             error = RunCancelledError()
             raise
         finally:
@@ -144,13 +149,28 @@ class Run(Generic[Out]):
             raise unexpected
 
     async def write_plan(self) -> Plan:
-        """Ask for a plan, repaired where needed, and run nothing of it; raise what goes wrong."""
+        """Ask for a plan, repaired where needed, and run nothing of it; raise what goes wrong.
+
+        A plan that could not be repaired raises the `PlanError` of its first refused line, one
+        that was cut off again and again a `ReplyError`.
+        """
         setup = self._setup
         self._emitter.emit(RunStarted, self._request or "", setup.llm.name, tuple(setup.toolbox))
-        with anyio.move_on_after(setup.limits.seconds) as self._clock:
-            await self._take_turns(None, "any", "plan")
-        if self._clock.cancelled_caught:
-            raise RunTimeoutError(setup.limits.seconds or 0.0)
+        error: LLMCompilerError | None = RunCancelledError()
+        try:
+            with anyio.move_on_after(setup.limits.seconds) as self._clock:
+                await self._take_turns(None, "any", "plan")
+            if self._clock.cancelled_caught:
+                raise RunTimeoutError(setup.limits.seconds or 0.0)
+            error = None
+        except LLMCompilerError as raised:
+            error = raised
+            raise
+        except Exception as raised:
+            error = LLMCompilerError(f"{type(raised).__name__}: {raised}")
+            raise
+        finally:
+            self._finish(error, [])
         plans = self._draft.plans or [Plan()]
         return replace(plans[0], request=self._request)
 
@@ -168,10 +188,10 @@ class Run(Generic[Out]):
         executor.stop("the time is up")
         if self._answer or self._request is None or not executor.observations:
             raise RunTimeoutError(limits.seconds)
-        if self._open_turn is not None:
+        if self._open_turn is not None and self._open_turn.lines:
             self._transcript = self._transcript.plus(Turn("\n".join(self._open_turn.lines)))
         if self._draft.begun:
-            self._draft.close()
+            self._draft.close(whole=False)
         self._observe(executor)
         self._transcript = self._transcript.plus(TimeIsUp())
         with anyio.move_on_after(limits.answer_seconds) as self._clock:
@@ -180,6 +200,10 @@ class Run(Generic[Out]):
             raise RunTimeoutError(limits.seconds)
 
     async def _run_given(self, executor: Executor, plan: Plan) -> None:
+        known = {task.id for task in plan}
+        for name in plan.joins or ():
+            if name not in known:
+                raise PlanError(f"join names {name!r}, and there is no such task")
         for task in plan:
             error = self._draft.read(task, "")
             if error is not None:
@@ -188,9 +212,7 @@ class Run(Generic[Out]):
         self._draft.close()
         await executor.wait_settled()
         if self._request is not None:
-            numbered = all(task.id.isdecimal() for task in plan)
-            text = write_plan(plan) if numbered else json.dumps(plan_to_json(plan))
-            self._transcript = self._transcript.plus(Turn(text))
+            self._transcript = self._transcript.plus(Turn(_written(plan)))
             self._observe(executor)
             await self._take_turns(executor, *self._after_observations())
 
@@ -201,7 +223,7 @@ class Run(Generic[Out]):
         while True:
             turn = await self._take_turn(allow, purpose)
             self._transcript = self._transcript.plus(Turn(turn.text))
-            if turn.planned:
+            if turn.planned or allow == "lines":
                 complaints = 0
                 notes = self._notes(turn)
                 if notes and patches < limits.repairs:
@@ -210,13 +232,17 @@ class Run(Generic[Out]):
                     allow = "lines" if self._draft.begun else allow
                     purpose = "repair" if self._draft.awaited else "continue"
                     continue
+                if executor is None and notes:
+                    raise _unmended(notes, turn.text)
                 patches = 0
-                self._draft.close()
+                self._draft.close(whole=not turn.cut)
                 if executor is None:
                     return
                 await executor.wait_settled()
                 self._observe(executor)
-                allow, purpose = self._after_observations()
+                # A plan of nothing asks for the answer: else a bare join() could come for ever.
+                nothing = allow == "join" and not turn.lines
+                allow, purpose = ("answer", "join") if nothing else self._after_observations()
                 continue
             if turn.cut and patches < limits.repairs:
                 patches += 1
@@ -256,7 +282,7 @@ class Run(Generic[Out]):
         notes: list[Rejected | CutOff] = []
         if self._draft.awaited:
             notes.append(Rejected(self._draft.awaited))
-        if turn.cut:
+        if turn.cut and not self._draft.joined:
             notes.append(CutOff(self._draft.last_line))
         return notes
 
@@ -269,19 +295,25 @@ class Run(Generic[Out]):
         return "answer", "join"
 
     def _observe(self, executor: Executor) -> None:
-        """Tell the model what has come out since it was told last, in order of completion."""
-        joins = self._draft.plans[-1].joins if self._draft.plans else None
-        fresh = executor.observations[self._told :]
-        self._told = len(executor.observations)
-        self._transcript = self._transcript.plus(
-            *(
-                Observed(observation)
-                for observation in fresh
-                if joins is None
-                or observation.task.id in joins
+        """Tell the model what it has not been told yet, in order of completion.
+
+        What ``join($n)`` passes over is kept back until a later plan asks for it.
+        """
+        plans = self._draft.plans
+        joins = None if not plans or plans[-1].joins is None else set(plans[-1].joins)
+        fresh = [
+            observation
+            for place, observation in enumerate(executor.observations)
+            if observation.task.id not in self._told
+            and (
+                (joins is None and place >= self._weighed)
+                or (joins is not None and observation.task.id in joins)
                 or not isinstance(observation.outcome, Ok)
             )
-        )
+        ]
+        self._weighed = len(executor.observations)
+        self._told.update(observation.task.id for observation in fresh)
+        self._transcript = self._transcript.plus(*map(Observed, fresh))
 
     def _hear_out(self) -> None:
         """Let an answer that has begun end: the clock of planning and tools does not break it off."""
@@ -311,7 +343,7 @@ class Run(Generic[Out]):
 
     def _finish(self, error: LLMCompilerError | None, observations: list[Observation]) -> None:
         if self._draft.begun:
-            self._draft.close()
+            self._draft.close(whole=False)
         status: Status = "finished"
         if error is not None:
             status = "cancelled" if isinstance(error, RunCancelledError) else "failed"
@@ -339,8 +371,26 @@ class Run(Generic[Out]):
                 self._emitter.emit(RunFailed, type(error).__name__, str(error))
 
     def _count(self, usage: Usage) -> None:
+        if self._result is not None:
+            return  # a thread that was left behind still asks; the run's account is closed
         self._usage = self._usage + usage
         self._emitter.emit(UsageUpdated, self._usage)
 
     def _context(self, step: TaskId, progress: Progress) -> RunContext[Any]:
         return RunContext(self._deps, self._emitter.run_id, step, self._llm, progress)
+
+
+def _written(plan: Plan) -> str:
+    """Write a plan that was handed in as the model would have, or as JSON where it could not."""
+    try:
+        return write_plan(plan)
+    except PlanError:
+        return json.dumps(plan_to_json(plan), ensure_ascii=False)
+
+
+def _unmended(notes: Sequence[Rejected | CutOff], text: str) -> LLMCompilerError:
+    """Say why a plan that nobody runs cannot be handed out."""
+    for note in notes:
+        if isinstance(note, Rejected):
+            return note.errors[0]
+    return ReplyError("the plan was cut off", text)

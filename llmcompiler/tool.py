@@ -118,7 +118,7 @@ class Tool(Generic[P, R_co]):
         `ToolArgumentError` for arguments that do not fit, `ToolError` for a result that is not
         JSON, and whatever the function itself raises.
         """
-        values = self._validated(args)
+        values = self._validated({name: _own(value) for name, value in args.items()})
         call: Callable[..., Any] = self.fn
         if self.wants_context:
             call = partial(call, context)
@@ -132,9 +132,9 @@ class Tool(Generic[P, R_co]):
                 result = await result
         return self._dumped(result)
 
-    def _validated(self, args: Mapping[str, Json]) -> dict[str, Any]:
+    def _validated(self, args: dict[str, Json]) -> dict[str, Any]:
         if self.validator is None:
-            return dict(args)
+            return args
         try:
             return cast("dict[str, Any]", self.validator.validate_python(args).__dict__)
         except ValidationError as error:
@@ -169,6 +169,15 @@ class Tool(Generic[P, R_co]):
 _LARGEST = 2**62  # larger whole numbers are looked at: Python does not write the very long ones
 _SMALLEST = -_LARGEST
 _ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False)
+
+
+def _own(value: Json) -> Json:
+    """Copy what can be changed: what a tool does to its arguments must not reach a result."""
+    if isinstance(value, list):
+        return [_own(inner) for inner in value]
+    if isinstance(value, dict):
+        return {name: _own(inner) for name, inner in value.items()}
+    return value
 
 
 def _unwritable(error: Exception) -> str:
@@ -235,14 +244,16 @@ def tool(
     def make(function: Callable[..., Any]) -> Tool[..., Any]:
         signature: Signature = read_signature(function, RunContext)
         if timeout is not None and not timeout > 0:
-            raise ConfigurationError(f"timeout of {function.__name__!r} must be above 0")
+            raise ConfigurationError(f"timeout of {signature.name!r} must be above 0")
         if limit is not None and limit < 1:
-            raise ConfigurationError(f"limit of {function.__name__!r} must be 1 or more")
+            raise ConfigurationError(f"limit of {signature.name!r} must be 1 or more")
         if effects not in ("read", "write"):
             raise ConfigurationError(
-                f"effects of {function.__name__!r} must be 'read' or 'write', not {effects!r}"
+                f"effects of {signature.name!r} must be 'read' or 'write', not {effects!r}"
             )
         called = name or signature.name
+        if called.lower() == "join":
+            raise ToolDefinitionError(called, "join() closes a plan; give it another name")
         if not called.replace("-", "_").replace(".", "_").isidentifier():
             raise ToolDefinitionError(called, "its name must be letters, digits and underscores")
         return Tool(

@@ -272,3 +272,16 @@ def test_every_task_is_settled_or_started_once_and_never_before_its_inputs(
     assert set(done) == {str(i) for i in range(len(graph))}
     assert frontier.unsettled == 0
     assert dict(frontier.outcomes) == done
+
+
+def test_a_plan_that_was_broken_off_skips_what_writes_now_and_later() -> None:
+    frontier = Frontier(lambda task: task.tool == "tool" and task.id != "1")
+    frontier.add(call("1"))
+    frontier.add(call("2"))
+    frontier.add(call("3", x=Ref(t("1"))))
+    broken = Skipped("it writes, and its plan was cut off before its end")
+    assert settles(frontier.seal(whole=False)) == {"2": broken}
+    assert settles(frontier.finish(t("1"), Ok(1))) == {"3": broken}
+    frontier.reopen()
+    assert frontier.add(call("4")) == []
+    assert starts(frontier.seal()) == ["4"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import threading
@@ -18,6 +19,7 @@ from llmcompiler.errors import (
     ConfigurationError,
     DuplicateToolError,
     ToolArgumentError,
+    ToolDefinitionError,
     ToolError,
 )
 from llmcompiler.retry import Retry
@@ -288,3 +290,18 @@ def test_what_is_no_number_inside_a_model_is_refused_or_null() -> None:
 
 def test_a_call_has_the_signature_that_was_written() -> None:
     assert list(inspect.signature(forecast).parameters) == ["place", "hours", "exact"]
+
+
+@pytest.mark.parametrize("name", ["join", "Join"])
+def test_join_is_no_name_for_a_tool(name: str) -> None:
+    with pytest.raises(ToolDefinitionError, match="closes a plan"):
+
+        @tool(name=name)
+        def put_together(x: int) -> int:
+            """Join."""
+            return x
+
+
+def test_a_function_without_a_name_is_refused_in_words_as_well() -> None:
+    with pytest.raises(ConfigurationError, match="timeout of 'partial'"):
+        tool(timeout=-1)(functools.partial(lambda x, y: x, 1))

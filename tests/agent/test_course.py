@@ -6,6 +6,7 @@ import pytest
 
 from llmcompiler.events import (
     AnswerDelta,
+    PlanIgnored,
     StepStarted,
 )
 from llmcompiler.plan import Ok
@@ -67,3 +68,20 @@ def test_a_write_never_starts_before_the_plan_is_sealed() -> None:
     )
     started = {event.step: event.ts for event in done.of(StepStarted)}
     assert started["1"] > started["2"]
+
+
+def test_join_with_a_name_of_no_step_says_so_and_hides_nothing() -> None:
+    done = run('1. price(item="pen")\n2. join($9)', "Answer: 3")
+    assert done.last_texts()[-1] == "$1 = 3.0"
+    (ignored,) = done.of(PlanIgnored)
+    assert (ignored.text, ignored.reason) == ("$9", "join() names a step that there is not")
+
+
+def test_join_may_name_a_step_that_waits_for_its_repair() -> None:
+    done = run(
+        '1. price(item="pen")\n2. prize(item="ruler")\n3. join($2)',
+        '2. price(item="ruler")',
+        "Answer: 5",
+    )
+    assert done.last_texts()[-1] == "$2 = 5.0"
+    assert done.of(PlanIgnored) == []

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import AsyncGenerator
 
 import anyio
+import anyio.from_thread
+import anyio.to_thread
 import pytest
 
-from llmcompiler import Agent, Limits, Result
+from llmcompiler import Agent, Limits, Result, RunContext, tool
 from llmcompiler.errors import (
     EndpointError,
     LLMCompilerError,
@@ -15,12 +19,14 @@ from llmcompiler.errors import (
 )
 from llmcompiler.events import (
     Event,
+    PlanIgnored,
     StepStarted,
 )
 from llmcompiler.messages import LLM
 from llmcompiler.plan import Cancelled, Ok
 from llmcompiler.roles import TurnItem, TurnRequest
 from llmcompiler.testing import Reply, ScriptedLLM, run_virtual
+from llmcompiler.transcript import Turn
 from tests.agent.scenario import PLAN, TOOLS, run
 
 
@@ -152,3 +158,77 @@ def test_a_planner_with_a_bug_raises_it_as_it_is() -> None:
 
     with pytest.raises(ZeroDivisionError):
         run_virtual(main)
+
+
+def test_time_that_is_up_while_the_model_is_silent_leaves_no_empty_turn() -> None:
+    done = run(
+        '1. price(item="pen")\n2. join()',
+        "Answer: too late",
+        "Answer: 3",
+        limits=Limits(seconds=3.5),
+        first_delay=1.5,
+    )
+    assert done.result.answer == "3"
+    assert Turn("") not in done.result.transcript.entries
+
+
+def test_what_a_failed_run_stops_does_not_say_that_somebody_stopped_it() -> None:
+    broken = EndpointError("http://x", "connection", "went away: start it again")
+    done = run(Reply('1. price(item="pen")\n', error=broken), chunk=1, delay=0.1)
+    assert done.result["1"] == Cancelled("the run failed")
+    assert done.of(PlanIgnored) == []
+
+
+def test_a_tool_that_ends_the_program_leaves_a_cancelled_run_behind() -> None:
+    @tool
+    def leave() -> int:
+        """Leave."""
+        raise KeyboardInterrupt
+
+    events: list[Event] = []
+
+    async def main() -> None:
+        agent = Agent(ScriptedLLM(["1. leave()\n2. join()"]), tools=[leave])
+        with contextlib.suppress(BaseExceptionGroup):
+            await agent.run("x", sinks=[events.append])
+
+    with pytest.raises(KeyboardInterrupt):
+        run_virtual(main)
+    assert events[-1].type == "run_cancelled"
+
+
+def test_a_thread_that_was_left_behind_adds_no_event_to_a_run_that_is_over() -> None:
+    release, done = threading.Event(), threading.Event()
+    events: list[Event] = []
+
+    @tool(timeout=0.05)
+    def stuck(ctx: RunContext[None]) -> int:
+        """Hang until released, then go on as if nothing had happened."""
+        release.wait(10)
+        try:
+            ctx.progress(1)
+            anyio.from_thread.run(ctx.ask, "still there?")
+        finally:
+            done.set()
+        return 1
+
+    async def main() -> None:
+        llm = ScriptedLLM(["1. stuck()\n2. join()", "Answer: no", "yes"])
+        await Agent(llm, tools=[stuck]).run("x", sinks=[events.append])
+        release.set()
+        await anyio.to_thread.run_sync(done.wait, 10)
+
+    anyio.run(main)
+    assert events[-1].type == "run_finished"
+
+
+def test_a_plan_that_is_only_asked_for_ends_its_events_too() -> None:
+    async def main(*replies: str) -> list[str]:
+        events: list[Event] = []
+        agent = Agent(ScriptedLLM(list(replies)), tools=TOOLS)
+        with contextlib.suppress(LLMCompilerError):
+            await agent.plan("x", sinks=[events.append])
+        return [event.type for event in events]
+
+    assert run_virtual(main, PLAN)[-1] == "run_finished"
+    assert run_virtual(main, "hm", "hm")[-1] == "run_failed"

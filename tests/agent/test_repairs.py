@@ -6,6 +6,7 @@ import pytest
 
 from llmcompiler import Agent, Plan, Result
 from llmcompiler.errors import (
+    PlanError,
     ReplyError,
 )
 from llmcompiler.events import (
@@ -203,3 +204,82 @@ def test_a_plan_can_be_executed_with_and_without_a_request() -> None:
     silent, answered = run_virtual(main)
     assert (silent["sum"], silent.answer, silent.usage.model_calls) == (Ok(4.0), None, 0)
     assert answered.answer == "4"
+
+
+def test_a_line_said_again_in_other_words_never_runs_twice() -> None:
+    done = run(
+        Reply('1. price("pen")\n2. add(left="$1", right=1)\n3. price("ru', reason="cut"),
+        '1. price("pen")\n2. add("$1", 1)\n3. price("ruler")\n4. join()',
+        "Answer: ok",
+    )
+    assert calls == ["pen", "ruler", "3.0+1.0"]
+    assert [event.reason for event in done.of(PlanIgnored)].count("this step is known already") == 2
+
+
+def test_a_repair_turn_that_repairs_nothing_costs_its_line_and_not_the_run() -> None:
+    done = run(
+        '1. price(item="pen")\n2. prize(item="x")\n3. join()',
+        "Answer: I cannot mend that.",
+        "I really cannot.",
+        "Answer: The pen is 3.",
+    )
+    assert done.result.answer == "The pen is 3."
+    assert (done.result["1"], type(done.result["2"])) == (Ok(3.0), Failed)
+
+
+def test_a_cut_plan_that_had_been_at_its_end_is_taken_as_it_is() -> None:
+    done = run(Reply('1. book(item="a")\n', reason="length"), "That was all.", "Answer: Booked it.")
+    assert done.result.answer == "Booked it."
+    assert calls == ["book a"]
+
+
+def test_nothing_is_written_for_a_plan_that_was_cut_to_the_last() -> None:
+    done = run(
+        Reply('1. book(item="a")\n2. price(item="pen")\n', reason="cut"),
+        Reply('3. book(item="${2}")\n', reason="cut"),
+        Reply("", reason="cut"),
+        'Replan: once more\n4. book(item="b")\n5. join()',
+        "Answer: Only b.",
+    )
+    skipped = Skipped("it writes, and its plan was cut off before its end")
+    assert (done.result["1"], done.result["3"]) == (skipped, skipped)
+    assert done.result["2"] == Ok(3.0)
+    assert calls == ["pen", "book b"]
+
+
+def test_a_repair_that_is_cut_after_the_plan_is_whole_is_not_gone_on_with() -> None:
+    done = run(
+        '1. price(item="pen")\n2. prize(item="x")\n3. price(item="z")\n4. join()',
+        Reply('2. price(item="x")\n', reason="length"),
+        "Answer: ok",
+    )
+    assert done.result.answer == "ok"
+
+
+def test_going_on_from_a_cut_counts_from_the_highest_line_and_not_from_the_last_repair() -> None:
+    done = run(
+        '1. price(item="pen")\n2. prize(item="x")\n3. price(item="z")\n',
+        Reply('2. price(item="x")\n', reason="length"),
+        "join()",
+        "Answer: ok",
+    )
+    assert done.last_texts(2)[-1] == "The plan was cut off after line 3: go on from there."
+
+
+@pytest.mark.parametrize("last", ['1. prize(item="pen")', Reply('1. price(item="p', reason="cut")])
+def test_a_plan_that_is_not_repaired_is_not_handed_out(last: str | Reply) -> None:
+    async def main() -> None:
+        bad = '1. prize(item="pen")\n2. add(left=$1, right=1)\n3. join()'
+        await Agent(ScriptedLLM([bad, last, last]), tools=TOOLS).plan("The pen?")
+
+    with pytest.raises(PlanError, match="did you mean 'price'"):
+        run_virtual(main)
+
+
+def test_a_plan_cut_off_again_and_again_is_not_handed_out() -> None:
+    async def main() -> None:
+        cut = [Reply(f"{n}. price(item='pen')\n", reason="length") for n in (1, 2, 3)]
+        await Agent(ScriptedLLM(cut), tools=TOOLS).plan("The pen?")
+
+    with pytest.raises(ReplyError, match="cut off"):
+        run_virtual(main)

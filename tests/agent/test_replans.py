@@ -99,3 +99,21 @@ def test_a_write_of_a_replan_waits_for_that_plan() -> None:
     )
     started = {event.step: event.ts for event in done.of(StepStarted)}
     assert started["2"] > started["3"]
+
+
+def test_a_bare_join_after_the_results_asks_for_the_answer_and_cannot_go_on_for_ever() -> None:
+    done = run('1. price(item="pen")\n2. join()', "2. join()", "Answer: 3")
+    assert done.result.answer == "3"
+    again = run('1. price(item="pen")\n2. join()', "2. join()", "2. join()", "2. join()")
+    assert isinstance(again.result.error, ReplyError)
+
+
+def test_a_result_that_join_passed_over_is_told_when_a_later_plan_asks_for_it() -> None:
+    done = run(
+        '1. price(item="pen")\n2. price(item="ruler")\n3. join($2)',
+        'Replan: the pen too.\n3. price(item="x")\n4. join($1, $3)',
+        "Replan: and one more.\n4. add(left=$3, right=0)\n5. join()",
+        "Answer: ok",
+    )
+    told = [text for text in done.last_texts() if text.startswith("$")]
+    assert told == ["$2 = 5.0", "$1 = 3.0", "$3 = 1.0", "$4 = 1.0"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from itertools import pairwise
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 
-from llmcompiler.events import Emitter, StepProgress, StepRetrying
+from llmcompiler.events import Emitter, StepProgress, StepRetrying, event_to_json
 from llmcompiler.executor import Executor
 from llmcompiler.plan import (
     Cancelled,
@@ -206,3 +207,82 @@ def test_every_step_has_a_beginning_and_one_end_in_the_events_and_numbers_rise()
         ("step_finished", "1"),
     ]
     assert [event.seq for event in bench.events] == list(range(1, 6))
+
+
+class Panic(BaseException):
+    """What a native library raises: no Exception."""
+
+
+class Mute(Exception):
+    """An exception that cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (Panic("index out of bounds"), "Panic: index out of bounds"),
+        (SystemExit(3), "SystemExit: 3"),
+        (Mute(), "Mute"),
+        (ValueError("no file \udcff"), r"ValueError: no file \udcff"),
+        (StopAsyncIteration("end"), "StopAsyncIteration: end"),
+    ],
+)
+def test_whatever_a_tool_raises_fails_that_step_alone(
+    error: BaseException, message: str, is_async: bool
+) -> None:
+    def odd() -> int:
+        """Raise."""
+        raise error
+
+    async def odd_async() -> int:
+        """Raise."""
+        raise error
+
+    made = tool(odd_async if is_async else odd)
+    bench = Bench(made, wait).run_all(call("1", made.name), call("2", "wait", seconds=1.0))
+    assert bench.outcomes == {"1": Failed(type(error).__name__, message), "2": Ok(0)}
+    assert [event_to_json(event) for event in bench.events]
+
+
+def test_a_step_that_was_stopped_is_not_spoken_of_again() -> None:
+    @tool(retries=3)
+    async def stubborn(ctx: RunContext[None]) -> int:
+        """Make much ado about being stopped."""
+        try:
+            await anyio.sleep(100)
+        except anyio.get_cancelled_exc_class():
+            ctx.progress(1)
+            raise ValueError("in the cleanup") from None
+        return 1
+
+    async def body(executor: Executor) -> None:
+        executor.add(call("1", "stubborn"))
+        await anyio.sleep(1)
+        executor.stop("enough")
+        await anyio.sleep(5)
+
+    bench = Bench(stubborn).run(body)
+    assert [event.type for event in bench.events] == ["step_started", "step_cancelled"]
+
+
+def test_what_a_tool_does_to_its_arguments_reaches_no_result() -> None:
+    @tool
+    async def rows() -> list[dict[str, object]]:
+        """Rows."""
+        return [{"n": 2}, {"n": 1}]
+
+    @tool
+    async def spoil(x: Any, y: list[Any]) -> int:
+        """Change everything."""
+        x.append(9)
+        x[0]["n"] = y[0]["n"] = 7
+        return 1
+
+    bench = Bench(rows, spoil).run_all(
+        call("1", "rows"), call("2", "spoil", x=ref("1"), y=ref("1"))
+    )
+    assert bench.outcomes == {"1": Ok([{"n": 2}, {"n": 1}]), "2": Ok(1)}
