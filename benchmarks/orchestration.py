@@ -31,7 +31,7 @@ from llmcompiler.events import Emitter, Event
 from llmcompiler.executor import Executor
 from llmcompiler.messages import Delta, Finished, Prompt, Sampling, TextDelta, Usage
 from llmcompiler.plan import Ref, TaskId
-from llmcompiler.tool import Progress, RunContext
+from llmcompiler.toolbox import Progress, RunContext
 
 
 class PacedLLM:

@@ -26,7 +26,7 @@ from llmcompiler.registry import bundled_tools, load_model, load_planner
 from llmcompiler.result import Result
 from llmcompiler.roles import Planner
 from llmcompiler.run import Run, Setup
-from llmcompiler.tool import Toolbox, ToolLike
+from llmcompiler.toolbox import Toolbox, ToolLike
 from llmcompiler.transcript import Transcript
 
 __all__ = ["Agent", "StreamedRun"]

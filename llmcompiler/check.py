@@ -12,7 +12,7 @@ from typing import Any
 
 from llmcompiler.errors import PlanError, did_you_mean
 from llmcompiler.plan import Argument, Each, Expression, Ref, Star, Task, TaskId, Template
-from llmcompiler.tool import Tool, Toolbox
+from llmcompiler.toolbox import Tool, Toolbox
 from llmcompiler.types import (
     PathProblem,
     Type,

@@ -19,7 +19,7 @@ from llmcompiler.events import (
     StepRejected,
 )
 from llmcompiler.plan import Failed, Plan, Task, TaskId, args_to_json
-from llmcompiler.tool import Toolbox
+from llmcompiler.toolbox import Toolbox
 
 __all__ = ["Draft", "Stage"]
 

@@ -42,7 +42,7 @@ from llmcompiler.plan import (
     Timing,
 )
 from llmcompiler.retry import Retry
-from llmcompiler.tool import Progress, RunContext, Tool, Toolbox
+from llmcompiler.toolbox import Progress, RunContext, Tool, Toolbox
 
 __all__ = ["ContextMaker", "Executor"]
 

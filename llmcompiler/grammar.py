@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from llmcompiler.language import write_argument
 from llmcompiler.roles import Allow
-from llmcompiler.tool import Tool, Toolbox
+from llmcompiler.toolbox import Tool, Toolbox
 
 __all__ = ["plan_grammar"]
 

@@ -26,7 +26,7 @@ from llmcompiler.errors import (
 )
 from llmcompiler.messages import LLM
 from llmcompiler.roles import Planner
-from llmcompiler.tool import Tool, Toolbox, ToolLike
+from llmcompiler.toolbox import Tool, Toolbox, ToolLike
 
 __all__ = ["bundled_tools", "installed", "load_model", "load_planner", "load_tools"]
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 from llmcompiler.errors import PlanError
 from llmcompiler.messages import LLM, FinishReason
 from llmcompiler.plan import Task, TaskId
-from llmcompiler.tool import Toolbox
+from llmcompiler.toolbox import Toolbox
 from llmcompiler.transcript import Transcript
 
 __all__ = [

@@ -43,7 +43,7 @@ from llmcompiler.output import OutputType
 from llmcompiler.plan import Observation, Ok, Plan, TaskId, plan_to_json
 from llmcompiler.result import Result, Status
 from llmcompiler.roles import Allow, Planner, TurnRequest
-from llmcompiler.tool import Progress, RunContext, Toolbox
+from llmcompiler.toolbox import Progress, RunContext, Toolbox
 from llmcompiler.transcript import (
     BadForm,
     CutOff,

@@ -15,7 +15,7 @@ from llmcompiler.grammar import plan_grammar
 from llmcompiler.language import TurnReader, write_plan, write_task
 from llmcompiler.plan import Argument, Each, Ref, Star, Task, TaskId, Template
 from llmcompiler.roles import AnswerText, Ignored, Read, Sealed, Unreadable
-from llmcompiler.tool import Tool, Toolbox
+from llmcompiler.toolbox import Tool, Toolbox
 
 guidance = pytest.importorskip("llguidance")
 TOKENIZER = guidance.LLTokenizer("byte")

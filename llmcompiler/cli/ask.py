@@ -19,7 +19,7 @@ from llmcompiler.events import Event, event_to_json
 if TYPE_CHECKING:
     from llmcompiler.limits import Limits
     from llmcompiler.messages import LLM
-    from llmcompiler.tool import Toolbox
+    from llmcompiler.toolbox import Toolbox
 
 __all__ = ["Asked", "EventFile", "named_values"]
 

@@ -17,7 +17,7 @@ from llmcompiler.registry import load_model, load_tools
 if TYPE_CHECKING:
     from llmcompiler.messages import LLM
     from llmcompiler.plan import Json
-    from llmcompiler.tool import RunContext, Tool
+    from llmcompiler.toolbox import RunContext, Tool
 
 __all__ = ["call", "list_all", "show"]
 
@@ -100,7 +100,7 @@ def _invoked(call: Callable[[], Json]) -> Json:
 
 
 def _context(llm: LLM) -> RunContext[Any]:
-    from llmcompiler.tool import RunContext
+    from llmcompiler.toolbox import RunContext
 
     def tell(done: float, total: float | None = None, message: str = "") -> None:
         part = f"{done:g}" if total is None else f"{done:g} of {total:g}"

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from llmcompiler.tool import Tool, Toolbox
+from llmcompiler.toolbox import Tool, Toolbox
 
 __all__ = ["rules"]
 

@@ -16,7 +16,7 @@ from llmcompiler.errors import EndpointError
 from llmcompiler.events import Event, event_from_json, event_to_json
 from llmcompiler.messages import FinishReason
 from llmcompiler.testing import Reply, ScriptedLLM, run_virtual
-from llmcompiler.tool import ToolLike
+from llmcompiler.toolbox import ToolLike
 from llmcompiler.transcript import Observed
 from tests.agent.scenario import TOOLS
 

@@ -18,7 +18,7 @@ from llmcompiler.plan import (
     TaskId,
 )
 from llmcompiler.testing import ScriptedLLM, run_virtual
-from llmcompiler.tool import Progress, RunContext, Toolbox, ToolLike, tool
+from llmcompiler.toolbox import Progress, RunContext, Toolbox, ToolLike, tool
 
 
 def call(name: str, function: str, **args: Any) -> Task:

@@ -21,7 +21,7 @@ from llmcompiler.plan import (
     TaskId,
 )
 from llmcompiler.retry import Retry
-from llmcompiler.tool import RunContext, Toolbox, tool
+from llmcompiler.toolbox import RunContext, Toolbox, tool
 from tests.executor.bench import Bench, call, fail, no_context, ref, wait
 
 

@@ -17,7 +17,7 @@ from llmcompiler.plan import (
     Skipped,
     TaskId,
 )
-from llmcompiler.tool import Toolbox, tool
+from llmcompiler.toolbox import Toolbox, tool
 from tests.executor.bench import Bench, call, fail, no_context, ref, wait, write
 
 
