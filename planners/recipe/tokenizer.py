@@ -205,7 +205,5 @@ def load(path: Path) -> Tokenizer:
 
 def encode_plain(tokenizer: Tokenizer, text: str) -> list[int]:
     """Encode text that holds no control tokens, whatever it looks like."""
-    ids: list[int] = tokenizer.encode(
-        text.replace("<|", "<\u200b|") if "<|" in text else text, add_special_tokens=False
-    ).ids
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
     return ids
