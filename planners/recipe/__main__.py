@@ -51,7 +51,15 @@ def main() -> None:
         help="the last part of the training time in which the rate falls",
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on from the checkpoint in --folder"
+        "--resume",
+        action="store_true",
+        help="go on from the checkpoint in --folder, or from the shipped GGUF if there is none",
+    )
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=0.008,
+        help="Muon's learning rate; AdamW's is a quarter of it. Go on with about half",
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
@@ -96,11 +104,15 @@ def _run(step: str, options: argparse.Namespace) -> None:
     elif step == "tokenizer":
         import tokenizer
 
-        if not (options.resume and vocabulary.exists()):
+        if not options.resume:
             tokenizer.train(vocabulary, options.seed, size=900)
     elif step == "train":
         import train
 
+        if options.resume and not checkpoint.exists():
+            import unpack
+
+            unpack.unpack(SHIPPED, checkpoint, vocabulary)
         train.train(
             train.Options(
                 folder=options.folder,
@@ -109,7 +121,9 @@ def _run(step: str, options: argparse.Namespace) -> None:
                 decay=options.decay,
                 threads=options.threads,
                 compile=not options.no_compile,
-                resume=options.resume and checkpoint.exists(),
+                resume=options.resume,
+                rate=options.rate,
+                adam=options.rate / 4,
             )
         )
     elif step == "export":

@@ -165,7 +165,7 @@ def train(options: Options) -> None:
     others = [p for n, p in network.named_parameters() if p.ndim != 2 or n == "embed.weight"]
     muon = Muon(matrices, options.rate)
     adam = torch.optim.AdamW(others, lr=options.adam, betas=(0.9, 0.95), weight_decay=0.0)
-    if data:
+    if "muon" in data:  # a checkpoint unpacked from a GGUF has no moments
         muon.moments = data["muon"]  # type: ignore[assignment]
         adam.load_state_dict(data["adam"])
     print(
