@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -249,7 +250,7 @@ async def measure_all(repeat: int) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for case in cases():
         await run_case(case)  # imports and caches are warm before the clock counts
-        seconds = await median(lambda case=case: run_case(case), repeat)  # type: ignore[misc]
+        seconds = await median(partial(run_case, case), repeat)
         over = seconds / case.ideal if case.ideal else None
         shown = f"{over:.3f}" if over else f"{seconds * 1e3:.1f} ms"
         rows.append(
@@ -266,8 +267,8 @@ async def measure_all(repeat: int) -> list[dict[str, Any]]:
         ("10,000 tasks abreast", abreast(10_000), bare_abreast, 10_000),
         ("a chain of 2,000 tasks", in_a_chain(2_000), bare_chain, 2_000),
     ):
-        ours = await median(lambda tasks=tasks: through_the_runtime(tasks), repeat)  # type: ignore[misc]
-        theirs = await median(lambda bare=bare, count=count: bare(count), repeat)  # type: ignore[misc]
+        ours = await median(partial(through_the_runtime, tasks), repeat)
+        theirs = await median(partial(bare, count), repeat)
         rows.append(
             {
                 "case": name,
