@@ -286,7 +286,9 @@ class Quotes:
             return None
         if character == "\n" and state.tool == "Replan":
             return _LINE
-        return state._replace(text="$" if character == "$" else "")
+        # What follows a letter is part of a name, as in "v1", and no number.
+        free = character == "$" or character.isalpha()
+        return state._replace(text="$" if free else "")
 
     def _whole_run(self, text: str) -> bool:
         """Say whether a number in prose may end here; a joint at its end is punctuation."""

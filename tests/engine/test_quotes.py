@@ -54,6 +54,7 @@ def _refused_at(text: str, sources: tuple[str, ...] = _SOURCES) -> str | None:
         "Answer: It is 17:03 on 2026-11-21 there, that is 19.3121.",
         "Answer: It is 17:03.\nAnd 19.3121... or 40-",
         "Answer: words only",
+        "Answer: use --model http://HOST:PORT/v7#NAME",
         "Replan: $3 failed at 17:03\n5. time_in(place=\"Oslo\")\n6. join()",
         "just prose with 123 in it",
         "",
