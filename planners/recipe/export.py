@@ -23,9 +23,10 @@ DESCRIPTION = (
 )
 QUOTES = (
     "convert.value, time_in.place, hours_between.first, hours_between.second, days_between.start, days_between.end, "
-    "count_words.path, count_lines.path, file_size.path, most.names, least.names, total.values, average.values"
+    "count_words.path, count_lines.path, file_size.path, most.names, least.names, total.values, average.values, "
+    "answer.numbers"
 )
-"""Arguments whose strings and numbers stand in the request or in an observation, letter for letter."""
+"""Arguments, and the numbers of answers, that stand in the request or in an observation, letter for letter."""
 
 TEMPLATE = """\
 {%- set last = namespace(index=0) -%}
