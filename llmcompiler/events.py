@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, get_args
 
 from llmcompiler.messages import Usage
 from llmcompiler.plan import TaskId
@@ -329,7 +329,7 @@ Event: TypeAlias = Union[  # noqa: UP007 - pydantic needs the subscripted form a
     RunFailed,
     RunCancelled,
 ]
-EVENT_TYPES: tuple[type, ...] = Event.__args__  # type: ignore[attr-defined]
+EVENT_TYPES: tuple[type, ...] = get_args(Event)
 Sink: TypeAlias = Callable[[Event], None]
 _log = logging.getLogger("llmcompiler")
 

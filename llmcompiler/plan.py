@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NewType, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, NewType, Protocol, TypeAlias, cast, runtime_checkable
 
 __all__ = [
     "Argument",
@@ -205,7 +205,7 @@ _PLAIN = (str, int, float, bool, type(None))
 def args_to_json(args: Mapping[str, Argument]) -> dict[str, Json]:
     """Write all of a task's arguments as JSON, see `argument_to_json`."""
     return {
-        name: value if type(value) in _PLAIN else argument_to_json(value)  # type: ignore[misc]
+        name: cast("Json", value) if type(value) in _PLAIN else argument_to_json(value)
         for name, value in args.items()
     }
 

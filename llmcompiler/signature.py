@@ -49,7 +49,7 @@ def read_signature(function: Callable[..., Any], context: type) -> Signature:
     try:
         signature = inspect.signature(function)
         is_plain = hasattr(function, "__code__")
-        target = function if is_plain else getattr(function, "__call__", function)  # noqa: B004
+        target = function if is_plain else getattr(function, "__call__", function)  # noqa: B004 - the method itself is read
         hints = get_type_hints(target, include_extras=True)
     except (NameError, TypeError, ValueError, SyntaxError, AttributeError) as error:
         hint = "; define it at the top level of its module" if isinstance(error, NameError) else ""

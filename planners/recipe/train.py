@@ -155,7 +155,7 @@ def train(options: Options) -> None:
     data: dict[str, object] = {}
     if options.resume:
         network, data = restore(path)
-        state = data["state"]  # type: ignore[assignment]
+        state = data["state"]  # type: ignore[assignment]  # as `save` wrote it
     else:
         network = Network(
             Shape(tokenizer.get_vocab_size(), width=options.width, layers=options.layers)
@@ -166,7 +166,7 @@ def train(options: Options) -> None:
     muon = Muon(matrices, options.rate)
     adam = torch.optim.AdamW(others, lr=options.adam, betas=(0.9, 0.95), weight_decay=0.0)
     if "muon" in data:  # a checkpoint unpacked from a GGUF has no moments
-        muon.moments = data["muon"]  # type: ignore[assignment]
+        muon.moments = data["muon"]  # type: ignore[assignment]  # the same
         adam.load_state_dict(data["adam"])
     print(
         "parameters",
