@@ -79,7 +79,10 @@ def held_pair(first: str, second: str) -> bool:
 
 
 class Requests:
-    """Draws requests. `held_values`, `held_phrases` and `held_pairs` draw from what training never sees."""
+    """Draws requests. `held_values`, `held_phrases` and `held_pairs` draw from what training never sees.
+
+    `counts` weighs requests of one, two and three questions.
+    """
 
     def __init__(
         self,
@@ -87,8 +90,10 @@ class Requests:
         held_values: bool = False,
         held_phrases: bool = False,
         held_pairs: bool = False,
+        counts: tuple[int, int, int] = (66, 28, 6),
     ) -> None:
         self.rng = rng
+        self.counts = counts
         self.held_pairs = held_pairs
         self.parts = Parts(rng, held_values)
         self.writer = Writer(rng, held_phrases)
@@ -122,7 +127,7 @@ class Requests:
         if kind < 0.135:
             return Asked(self._small(CANNOT), answer=REFUSAL)
         while True:
-            count = self.rng.choices([1, 2, 3], [66, 28, 6])[0]
+            count = self.rng.choices([1, 2, 3], self.counts)[0]
             parts = [self.part() for _ in range(count)]
             self._share(parts)
             if sum(len(part.calls()) for part in parts) <= 6:

@@ -16,7 +16,7 @@ NO_FORM = "That was neither a plan nor an answer: write plan lines, or Answer: a
 
 
 class Conversations:
-    """Draws conversations."""
+    """Draws conversations. With `hard` more of them ask several things, go wrong, and are mended."""
 
     def __init__(
         self,
@@ -25,9 +25,12 @@ class Conversations:
         held_phrases: bool = False,
         held_pairs: bool = False,
         plan_only: float = 0.35,
+        hard: bool = False,
     ) -> None:
         self.rng = random.Random(seed)
-        self.requests = Requests(self.rng, held_values, held_phrases, held_pairs)
+        counts = (50, 36, 14) if hard else (66, 28, 6)
+        self.requests = Requests(self.rng, held_values, held_phrases, held_pairs, counts)
+        self.smooth, self.hints = (0.42, 0.8) if hard else (0.5, 0.68)
         self.values: Values = self.requests.parts.values
         self.plan_only = plan_only
 
@@ -45,9 +48,9 @@ class Conversations:
         if roll < self.plan_only:
             text = Dialogue(self.rng, self.values, asked).plan()
             return "plan", [*pieces, Piece(MODEL, text, True)]
-        dialogue = Dialogue(self.rng, self.values, asked)
+        dialogue = Dialogue(self.rng, self.values, asked, self.hints)
         trouble = self.rng.random()
-        kind = "join" if trouble < 0.5 else "trouble"
+        kind = "join" if trouble < self.smooth else "trouble"
         return kind, [
             *pieces,
             *self._plan_turns(dialogue, trouble),

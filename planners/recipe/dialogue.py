@@ -41,8 +41,11 @@ class Step:
 class Dialogue:
     """One request on its way: planned, observed, replanned, answered."""
 
-    def __init__(self, rng: random.Random, values: Values, asked: Asked) -> None:
+    def __init__(
+        self, rng: random.Random, values: Values, asked: Asked, hints: float = 0.68
+    ) -> None:
         self.rng = rng
+        self.hints = hints
         self.values = values
         self.asked = asked
         self.steps = [
@@ -134,7 +137,7 @@ class Dialogue:
             for step in rng.sample(
                 named or roots, 1 if rng.random() < 0.75 or len(named or roots) < 2 else 2
             ):
-                self._fail(step, hint=bool(named) and rng.random() < 0.68)
+                self._fail(step, hint=bool(named) and rng.random() < self.hints)
             chained = [
                 step
                 for step in steps

@@ -55,7 +55,7 @@ class Batches:
 
     def __init__(self, tokenizer: Tokenizer, seed: int, budget: int) -> None:
         self.tokenizer, self.budget = tokenizer, budget
-        self.source = Conversations(seed)
+        self.source = Conversations(seed, hard=True)
         self.rng = random.Random(seed + 1)
         self.pool: list[list[Row]] = []
 
