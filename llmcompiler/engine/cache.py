@@ -1,46 +1,103 @@
-"""Which tokens does the key-value cache hold, and how much of a new prompt is among them?
+"""Which prefixes does the key-value cache hold, in which sequences, and what goes first when it is full?
 
-It does not know the model: whoever moves tokens in or out of the real cache says so here.
+The contract of a prefix cache; `naive_cache` is the plainest one and `tree_cache` the fast one. It
+is a ledger: it does not know the model, and whoever moves tokens in or out of the real cache says
+so here. A slot is the number of one of llama.cpp's sequences. Slots that were forked from one
+another share the cells of what they have in common; equal tokens computed twice are held twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
-__all__ = ["PrefixCache"]
+__all__ = ["Match", "PrefixCache"]
 
 
-class PrefixCache:
-    """The tokens that one sequence of the key-value cache holds, position by position."""
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The longest prefix of a prompt that is held: the first `length` tokens of `slot`."""
 
-    __slots__ = ("_tokens",)
+    slot: int
+    length: int
 
-    def __init__(self) -> None:
-        self._tokens: list[int] = []
 
-    def __len__(self) -> int:
-        return len(self._tokens)
+class PrefixCache(Protocol):
+    """What each slot holds, position by position from 0 on.
+
+    A slot that holds nothing is free. A pinned slot is in use, or must stay; any other is idle and
+    may be dropped. Every method that names a slot counts as a use of it, except `tokens` and
+    `length`. A slot that holds nothing raises `KeyError` in `tokens`, `trim` and `fork`.
+    """
 
     @property
-    def tokens(self) -> tuple[int, ...]:
-        """What is held, from position 0 on."""
-        return tuple(self._tokens)
+    def cells(self) -> int:
+        """How many tokens are held; what slots share counts once."""
+        ...
 
-    def reusable(self, prompt: Sequence[int]) -> int:
-        """Count the tokens of `prompt` that need not be evaluated again.
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """The slots that hold something, least recently used first."""
+        ...
 
-        At least one is always left, since the choice after a prompt needs its last token's logits.
+    def match(self, tokens: Sequence[int], *, whole: bool = False) -> Match | None:
+        """Find the slot with the longest common prefix with `tokens`; of equals the latest used.
+
+        `whole` asks for slots of which everything is a prefix of `tokens`, for architectures that
+        cannot drop a part of a sequence. None where not even one token is common. Finding is not
+        using.
         """
-        limit = min(len(self._tokens), len(prompt) - 1)
-        for index in range(limit):
-            if self._tokens[index] != prompt[index]:
-                return index
-        return max(limit, 0)
+        ...
 
-    def keep(self, count: int) -> None:
-        """Note that only the first `count` tokens are held from now on."""
-        del self._tokens[count:]
+    def tokens(self, slot: int) -> tuple[int, ...]:
+        """Return what a slot holds."""
+        ...
 
-    def add(self, tokens: Sequence[int]) -> None:
-        """Note that `tokens` were evaluated after what is held."""
-        self._tokens.extend(tokens)
+    def length(self, slot: int) -> int:
+        """Count what a slot holds; 0 if it is free."""
+        ...
+
+    def fork(self, source: int, target: int, length: int) -> None:
+        """Note that `target`, which was free, now shares the first `length` >= 1 tokens of `source`.
+
+        Raises:
+            ValueError: `target` holds something, or `source` holds fewer.
+        """
+        ...
+
+    def extend(self, slot: int, tokens: Sequence[int]) -> None:
+        """Note that `tokens` were computed behind what the slot holds."""
+        ...
+
+    def trim(self, slot: int, length: int) -> None:
+        """Note that a slot holds only its first `length` tokens from now on; 0 frees it."""
+        ...
+
+    def drop(self, slot: int) -> None:
+        """Note that a slot holds nothing any more, and is not pinned; a free one may be dropped."""
+        ...
+
+    def pin(self, slot: int) -> None:
+        """Keep a slot, free or not, from being a victim; pins are counted."""
+        ...
+
+    def unpin(self, slot: int) -> None:
+        """Take one pin away."""
+        ...
+
+    def victim(self) -> int | None:
+        """Return the idle slot that is to go first: the least recently used one.
+
+        Idle slots whose tokens another slot holds in the same cells cost nothing and help nobody:
+        they come before all others. None where every slot is pinned or free.
+        """
+        ...
+
+    def freed_by(self, slot: int) -> int:
+        """Count the cells that dropping a slot would free: those it shares with no other."""
+        ...
+
+    def clear(self) -> None:
+        """Note that nothing is held any more; pins stay."""
+        ...
