@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 __all__ = [
     "LLM",
+    "Anticipates",
     "Delta",
+    "Figures",
     "FinishReason",
     "Finished",
+    "Grammar",
     "Kind",
+    "Logprob",
     "Message",
     "Prompt",
     "Sampling",
@@ -34,15 +38,33 @@ class Message:
     text: str
 
 
+class Grammar(Protocol):
+    """What a reply may be, stretch by stretch: each is asked for when the one before is whole.
+
+    So a line may be held to what the lines before it made possible. A stretch ends where its
+    grammar allows nothing more; grammars for a whole reply have one stretch.
+    """
+
+    def lark(self, written: str) -> str | None:
+        """Return the grammar of what follows `written`, the stretches so far, in llguidance's Lark
+        dialect; None where the reply is over.
+        """
+        ...
+
+    def gbnf(self, written: str) -> str | None:
+        """Return the same in llama.cpp's own GBNF, for where llguidance is not installed."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A conversation to go on from. `grammar` constrains the reply (llguidance's Lark dialect);
-    a back end that cannot constrain ignores it. `schema` asks for JSON of a JSON Schema in a
-    back end's own way, where there is no grammar.
+    """A conversation to go on from. `grammar` constrains the reply, as text in llguidance's Lark
+    dialect or stretch by stretch; a back end that cannot constrain ignores it. `schema` asks for
+    JSON of a JSON Schema in a back end's own way, where there is no grammar.
     """
 
     messages: tuple[Message, ...]
-    grammar: str | None = None
+    grammar: str | Grammar | None = None
     schema: dict[str, object] | None = None
 
 
@@ -50,15 +72,20 @@ class Prompt:
 class Sampling:
     """How the next token is chosen. Greedy by default; None leaves a value to the back end.
 
-    `max_tokens` bounds the reply, in tokens; `timeout` is the longest wait for the next piece of
-    the reply, in seconds.
+    `repetition_penalty` above 1 makes tokens of the last 64 less likely again: their scores are
+    divided by it, or multiplied where they are negative. `logprobs` asks for the natural logarithm
+    of the probability of each token, and of the so many likeliest beside it, before anything was
+    cut off or penalised. `max_tokens` bounds the reply, in tokens; `timeout` is the longest wait for
+    the next piece of the reply, in seconds.
     """
 
     temperature: float = 0.0
     top_k: int | None = None
     top_p: float | None = None
     min_p: float | None = None
+    repetition_penalty: float | None = None
     seed: int | None = None
+    logprobs: int | None = None
     max_tokens: int | None = 2048
     stop: tuple[str, ...] = ()
     timeout: float = 120.0
@@ -93,10 +120,43 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class TextDelta:
-    """The next piece of the reply, as it was generated."""
+class Figures:
+    """What one reply cost an engine, and when its tokens came.
+
+    `evaluated` and `reused` count prompt tokens, `forced` tokens that the grammar left no choice
+    about, `drafted` and `accepted` tokens that were guessed ahead, `steps` the forward passes that
+    the reply took part in. `decode`, `constraint` and `python` are seconds: forward passes and the
+    choice of tokens under a grammar, in which this reply took part, and the rest of these steps.
+    `arrivals` holds for each token of the reply when it came, in seconds since the request.
+    """
+
+    evaluated: int = 0
+    reused: int = 0
+    forced: int = 0
+    drafted: int = 0
+    accepted: int = 0
+    steps: int = 0
+    decode: float = 0.0
+    constraint: float = 0.0
+    python: float = 0.0
+    arrivals: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Logprob:
+    """A token's text and the natural logarithm of its probability; `top` the likeliest beside it."""
 
     text: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """The next piece of the reply, as it was generated, with its tokens' logprobs if asked for."""
+
+    text: str
+    logprobs: tuple[Logprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +165,7 @@ class Finished:
 
     reason: FinishReason
     usage: Usage = field(default_factory=Usage)
+    figures: Figures | None = None
 
 
 Delta: TypeAlias = TextDelta | Finished
@@ -129,4 +190,17 @@ class LLM(Protocol):
 
     async def aclose(self) -> None:
         """Let go of what the model holds (connections, memory, threads)."""
+        ...
+
+
+@runtime_checkable
+class Anticipates(Protocol):
+    """An `LLM` that can compute ahead what a coming prompt is known to begin with."""
+
+    def anticipate(self, messages: tuple[Message, ...]) -> None:
+        """Prepare for prompts that begin with `messages`, the last of which may go on.
+
+        A hint: it returns at once, never fails and never delays a request; each takes the place of
+        the one before, if that has not been followed.
+        """
         ...
