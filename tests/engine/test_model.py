@@ -3,20 +3,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from llmcompiler.engine import model as module
-from llmcompiler.engine.batcher import Batch
+from llmcompiler.engine.binding import binding
 from llmcompiler.engine.gguf import read_header
 from llmcompiler.engine.model import Model
 from llmcompiler.engine.options import EngineOptions
 from llmcompiler.errors import ConfigurationError, MissingExtraError, ModelError, ModelFileError
 from tests.engine.tiny_model import write_tiny_model
-
-
-def _evaluate(model: Model, tokens: list[int], position: int) -> None:
-    model.evaluate(Batch(tuple(tokens), position, True))
 
 
 def test_tokens_and_text_are_inverse(tiny_model: Model) -> None:
@@ -48,76 +42,9 @@ def test_the_context_defaults_to_what_the_model_was_trained_for(tmp_path: Path) 
     model.close()
 
 
-def test_logits_in_chunks_are_those_of_one_batch(tiny_model: Model) -> None:
-    tokens = tiny_model.tokenize("the place and the Answer", special=False)
-    _evaluate(tiny_model, tokens, 0)
-    whole = tiny_model.logits().copy()
-    tiny_model.clear()
-    tiny_model.evaluate(Batch(tuple(tokens[:4]), 0, False))
-    _evaluate(tiny_model, tokens[4:], 4)
-    assert whole.shape == (tiny_model.n_vocab,)
-    assert np.allclose(tiny_model.logits(), whole, atol=0.05)
-
-
-def test_what_was_trimmed_can_be_written_anew(tiny_model: Model) -> None:
-    _evaluate(tiny_model, [5, 6, 7], 0)
-    before = tiny_model.logits().copy()
-    _evaluate(tiny_model, [8, 9], 3)
-    assert tiny_model.trim(2)
-    _evaluate(tiny_model, [7], 2)
-    assert np.allclose(tiny_model.logits(), before, atol=0.05)
-
-
-@pytest.mark.parametrize(
-    ("tokens", "position"),
-    [
-        ([], 0),
-        ([5] * 65, 0),
-        ([5], 1),
-        ([-1], 0),
-        ([1 << 30], 0),
-    ],
-)
-def test_a_batch_that_would_end_the_process_is_refused(
-    tiny_model: Model, tokens: list[int], position: int
-) -> None:
-    with pytest.raises(ModelError):
-        _evaluate(tiny_model, tokens, position)
-    _evaluate(tiny_model, [5, 6], 0)
-
-
-def test_a_rewind_and_a_gap_are_refused(tiny_model: Model) -> None:
-    _evaluate(tiny_model, [5, 6], 0)
-    for position in (0, 1, 3):
-        with pytest.raises(ModelError, match="do not fit a context that holds 2 of 512"):
-            _evaluate(tiny_model, [7], position)
-
-
-def test_the_context_cannot_be_overrun(tiny_model: Model) -> None:
-    for position in range(0, 512, 64):
-        _evaluate(tiny_model, [5] * 64, position)
-    with pytest.raises(ModelError, match="512 of 512"):
-        _evaluate(tiny_model, [5], 512)
-
-
-def test_logits_that_were_not_computed_are_not_shown(tiny_model: Model) -> None:
-    tiny_model.evaluate(Batch((5, 6), 0, False))
-    with pytest.raises(ModelError, match="no logits"):
-        tiny_model.logits()
-
-
 def test_closing_twice_is_harmless(tiny_gguf: Path) -> None:
     model = Model(read_header(tiny_gguf), EngineOptions(threads=1))
     model.close()
-    model.close()
-
-
-@pytest.mark.parametrize("kv_type", ["f16", "q8_0", "q4_0"])
-def test_the_cache_may_be_quantised(tiny_gguf: Path, kv_type: str) -> None:
-    options = EngineOptions(threads=1, n_ctx=64, kv_type=kv_type)  # type: ignore[arg-type]  # a test parameter is a str
-    model = Model(read_header(tiny_gguf), options)
-    _evaluate(model, [5, 6, 7], 0)
-    assert np.isfinite(model.logits()).all()
     model.close()
 
 
@@ -129,12 +56,6 @@ def test_more_shares_than_devices_are_refused(tiny_gguf: Path) -> None:
 def test_a_context_beyond_the_trained_one_is_refused(tiny_gguf: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"n_ctx is 4097.* trained for 4096"):
         Model(read_header(tiny_gguf), EngineOptions(n_ctx=4097))
-
-
-def test_a_context_that_cannot_be_made_names_the_options(tmp_path: Path) -> None:
-    narrow = write_tiny_model(tmp_path / "narrow.gguf", head=16)
-    with pytest.raises(ConfigurationError, match=r"'q4_0'.*lower n_ctx, or leave these options"):
-        Model(read_header(narrow), EngineOptions(kv_type="q4_0"))
 
 
 def test_a_whole_file_that_llama_cpp_refuses_says_why(tiny_gguf: Path, tmp_path: Path) -> None:
@@ -167,7 +88,7 @@ def test_llama_cpp_writes_nothing_to_the_terminal(
 def test_without_the_extra_the_message_says_what_to_install(
     tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module._binding.cache_clear()
+    binding.cache_clear()
     monkeypatch.setitem(sys.modules, "llama_cpp", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'llmcompiler-runtime\[local\]'"):
         Model(read_header(tiny_gguf), EngineOptions())

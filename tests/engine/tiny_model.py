@@ -51,8 +51,9 @@ def write_tiny_model(
     context: int = 4096,
     seed: int = 0,
     name: str | None = "tiny random",
+    quantised: bool = False,
 ) -> Path:
-    """Write the model to `path` and return it."""
+    """Write the model to `path` and return it; F16, or Q8_0 if `quantised`."""
     tokens, merges = vocabulary()
     heads, inner = width // head, width * 2
     writer = gguf.GGUFWriter(path, "llama")
@@ -85,7 +86,11 @@ def write_tiny_model(
 
     def add(tensor: str, rows: int, columns: int, scale: float) -> None:
         values = random.standard_normal((rows, columns), dtype=np.float32) * scale
-        writer.add_tensor(tensor, values.astype(np.float16))
+        if quantised:
+            kind = gguf.GGMLQuantizationType.Q8_0
+            writer.add_tensor(tensor, gguf.quants.quantize(values, kind), raw_dtype=kind)
+        else:
+            writer.add_tensor(tensor, values.astype(np.float16))
 
     def add_ones(tensor: str) -> None:
         writer.add_tensor(tensor, np.ones(width, np.float32))
