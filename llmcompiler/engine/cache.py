@@ -8,11 +8,12 @@ another share the cells of what they have in common; equal tokens computed twice
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Match", "PrefixCache"]
+__all__ = ["Match", "PrefixCache", "common_prefix"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,11 @@ class Match:
 class PrefixCache(Protocol):
     """What each slot holds, position by position from 0 on.
 
-    A slot that holds nothing is free. A pinned slot is in use, or must stay; any other is idle and
-    may be dropped. Every method that names a slot counts as a use of it, except `tokens` and
-    `length`. A slot that holds nothing raises `KeyError` in `tokens`, `trim` and `fork`.
+    A slot that holds nothing is free. A pinned slot is in use, or must stay; any other that holds
+    something is idle and may be dropped. Every method that names a slot counts as a use of it,
+    except those that only ask: `tokens`, `length` and `freed_by`; of the two that `fork` names the
+    target is the later one. A slot that holds nothing raises `KeyError` in `tokens`, `trim` and
+    `fork`.
     """
 
     @property
@@ -62,20 +65,28 @@ class PrefixCache(Protocol):
         """Note that `target`, which was free, now shares the first `length` >= 1 tokens of `source`.
 
         Raises:
-            ValueError: `target` holds something, or `source` holds fewer.
+            KeyError: `source` holds nothing.
+            ValueError: `target` holds something, or `source` holds fewer, or `length` is below 1.
         """
         ...
 
     def extend(self, slot: int, tokens: Sequence[int]) -> None:
-        """Note that `tokens` were computed behind what the slot holds."""
+        """Note that `tokens` were computed behind what the slot holds; of no tokens nothing."""
         ...
 
     def trim(self, slot: int, length: int) -> None:
-        """Note that a slot holds only its first `length` tokens from now on; 0 frees it."""
+        """Note that a slot holds only its first `length` tokens from now on; 0 frees it.
+
+        Its pins stay.
+
+        Raises:
+            KeyError: it holds nothing.
+            ValueError: it holds fewer, or `length` is negative.
+        """
         ...
 
     def drop(self, slot: int) -> None:
-        """Note that a slot holds nothing any more, and is not pinned; a free one may be dropped."""
+        """Note that a slot holds nothing any more, and take all its pins; it may be free."""
         ...
 
     def pin(self, slot: int) -> None:
@@ -83,7 +94,11 @@ class PrefixCache(Protocol):
         ...
 
     def unpin(self, slot: int) -> None:
-        """Take one pin away."""
+        """Take one pin away.
+
+        Raises:
+            ValueError: the slot is not pinned.
+        """
         ...
 
     def victim(self) -> int | None:
@@ -95,9 +110,37 @@ class PrefixCache(Protocol):
         ...
 
     def freed_by(self, slot: int) -> int:
-        """Count the cells that dropping a slot would free: those it shares with no other."""
+        """Count the cells that dropping a slot would free: those it shares with no other.
+
+        0 for a free slot.
+        """
         ...
 
     def clear(self) -> None:
         """Note that nothing is held any more; pins stay."""
         ...
+
+    def check(self) -> None:
+        """Make sure that the ledger agrees with itself; it takes time in proportion to its size.
+
+        Raises:
+            AssertionError: it does not, which is a bug here.
+        """
+        ...
+
+
+def common_prefix(first: array[int], second: array[int]) -> int:
+    """Count the tokens in which two runs agree before they differ or one ends.
+
+    Both are of one type code: then slices are compared as blocks of memory.
+    """
+    low, high = 0, min(len(first), len(second))
+    if first[:high] == second[:high]:
+        return high
+    while low < high:
+        middle = (low + high + 1) // 2
+        if first[low:middle] == second[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
