@@ -6,7 +6,10 @@ It does not know how a token is chosen or evaluated.
 from __future__ import annotations
 
 import codecs
+from collections import deque
 from collections.abc import Sequence
+
+from llmcompiler.messages import Logprob
 
 __all__ = ["TextStream", "TokenSequence"]
 
@@ -42,43 +45,70 @@ class TextStream:
 
     A character split over tokens is held back until it is whole, and so is text that may be the
     beginning of a stop text; once a stop text is complete, `stopped` is True and it and what
-    follows it are never given out.
+    follows it are never given out. The stop text that is complete first counts, of several that
+    end together the longest. So the text is the same however it is cut into tokens.
+
+    Each token may bring its logprob, which is given out when all of the token's text has been: not
+    before, and never where a part of it is held back for good.
     """
 
-    __slots__ = ("_decoder", "_held", "_stops", "stopped")
+    __slots__ = ("_decoder", "_due", "_held", "_shown", "_stops", "stopped")
 
     def __init__(self, stops: Sequence[str] = ()) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._stops = tuple(stop for stop in stops if stop)
         self._held = ""
+        self._shown = 0
+        # Each logprob with the number of characters after which its token is shown.
+        self._due: deque[tuple[int, Logprob]] = deque()
         self.stopped = False
 
-    def push(self, data: bytes) -> str:
+    def push(self, data: bytes, logprob: Logprob | None = None) -> str:
         """Take the bytes of the next token; return the text that may be shown now."""
-        return self._release(self._decoder.decode(data))
+        text = self._decoder.decode(data)
+        if logprob is not None and not self.stopped:
+            # What of a character is still open becomes one, if only a replacement character.
+            open_character = bool(self._decoder.getstate()[0])
+            due = self._shown + len(self._held) + len(text) + open_character
+            self._due.append((due, logprob))
+        return self._release(text)
 
     def finish(self) -> str:
         """Return what was held back; an unfinished character becomes a replacement character."""
         text = self._release(self._decoder.decode(b"", final=True)) + self._held
+        self._shown += len(self._held)
         self._held = ""
         return text
+
+    def take_logprobs(self) -> tuple[Logprob, ...]:
+        """Return the logprobs of the tokens that were shown since the last time, in order."""
+        taken: list[Logprob] = []
+        while self._due and self._due[0][0] <= self._shown:
+            taken.append(self._due.popleft()[1])
+        return tuple(taken)
 
     def _release(self, text: str) -> str:
         if self.stopped:
             return ""
-        text = self._held + text
-        found = [at for at in (text.find(stop) for stop in self._stops) if at >= 0]
-        if found:
+        if self._stops:
+            text = self._unstopped(self._held + text)
+        self._shown += len(text)
+        return text
+
+    def _unstopped(self, text: str) -> str:
+        """Return what of `text` surely is before a stop text, and hold back the rest of it."""
+        ends = [(at + len(stop), at) for stop in self._stops if (at := text.find(stop)) >= 0]
+        if ends:
             self.stopped, self._held = True, ""
-            return text[: min(found)]
-        keep = max((_overlap(text, stop) for stop in self._stops), default=0)
-        self._held = text[len(text) - keep :]
-        return text[: len(text) - keep]
+            return text[: min(ends)[1]]
+        kept = len(text) - max(_overlap(text, stop) for stop in self._stops)
+        self._held = text[kept:]
+        return text[:kept]
 
 
 def _overlap(text: str, stop: str) -> int:
     """Count the characters at the end of `text` that are the beginning of `stop`."""
-    for length in range(min(len(text), len(stop) - 1), 0, -1):
-        if text.endswith(stop[:length]):
-            return length
-    return 0
+    at = text.find(stop[0], max(0, len(text) - len(stop) + 1))
+    while at >= 0 and not stop.startswith(text[at:]):
+        at = text.find(stop[0], at + 1)
+    return len(text) - at if at >= 0 else 0
