@@ -1,0 +1,266 @@
+"""How long does a forward pass of so many tokens take, and how many drafts are worth adding to one?
+
+Arithmetic over a measured curve; it does not know the model, nor where guesses come from.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
+from time import perf_counter
+from typing import Any, Final, Protocol
+
+from llmcompiler.engine.batcher import Batch, Row
+from llmcompiler.engine.drafts import LONGEST, Drafts
+from llmcompiler.errors import ConfigurationError
+
+__all__ = ["WIDTHS", "CostCurve", "DraftPolicy", "Evaluates", "measure"]
+
+WIDTHS: Final = (1, 2, 4, 8, 16, 32)
+"""How many tokens the measured passes have."""
+
+_ROUNDS: Final = 2
+_STRIDE: Final = 7919  # tokens far apart, as experts and embeddings see them in a text
+_TICK: Final = 1e-9  # a clock that stood still
+_SURE: Final = 0.97  # no guess is likelier than this
+_GAIN: Final = 1.02  # less is within what a measurement is wrong by
+_FADE: Final = 0.9
+_PRIOR: Final = 0.7
+_WEIGHT: Final = 4.0
+_TRIAL: Final = 2  # tokens of a guess that is made only to see whether guessing pays again
+_TRIAL_SHARE: Final = 0.03  # of the time without guesses
+
+
+class Evaluates(Protocol):
+    """What of a context is needed to measure it."""
+
+    @property
+    def batch(self) -> int: ...
+    @property
+    def n_ctx(self) -> int: ...
+    @property
+    def n_vocab(self) -> int: ...
+    def evaluate(self, batch: Batch) -> None: ...
+    def clear(self, slot: int) -> None: ...
+
+
+class CostCurve:
+    """Seconds of a forward pass by the number of its tokens, all of whose scores are wanted.
+
+    Made of measured `points` and linear between them. Beyond the last a token costs what those of
+    that pass cost on average, or what the last ones did, if that is more. No pass costs more than a
+    longer one: a point above a later one was held up by something and comes down to it.
+
+    Raises:
+        ConfigurationError: there is no point, or one is not a positive number of tokens and seconds.
+    """
+
+    __slots__ = ("_seconds", "_slope", "_tokens")
+
+    def __init__(self, points: Mapping[int, float]) -> None:
+        if not points or not all(
+            tokens >= 1 and 0 < seconds < math.inf for tokens, seconds in points.items()
+        ):
+            raise ConfigurationError(
+                f"a cost curve needs seconds above 0 for 1 or more tokens, not {dict(points)!r}: "
+                f"measure it anew"
+            )
+        self._tokens = sorted(points)
+        self._seconds: list[float] = []
+        least = math.inf
+        for tokens in reversed(self._tokens):
+            least = min(least, points[tokens])
+            self._seconds.append(least)
+        self._seconds.reverse()
+        self._slope = self._seconds[-1] / self._tokens[-1]
+        if len(self._tokens) > 1:
+            rise = self._seconds[-1] - self._seconds[-2]
+            self._slope = max(self._slope, rise / (self._tokens[-1] - self._tokens[-2]))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, CostCurve):
+            return NotImplemented
+        return self.as_dict() == other.as_dict()
+
+    def __hash__(self) -> int:
+        return hash((*self._tokens, *self._seconds))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(
+            f"{tokens}: {seconds:.6g}"
+            for tokens, seconds in zip(self._tokens, self._seconds, strict=True)
+        )
+        return f"CostCurve({{{shown}}})"
+
+    def seconds(self, tokens: int) -> float:
+        """Return what a pass of `tokens` costs; 0 of them cost nothing."""
+        if tokens <= 0:
+            return 0.0
+        known, seconds = self._tokens, self._seconds
+        if tokens >= known[-1]:
+            return seconds[-1] + (tokens - known[-1]) * self._slope
+        place = bisect_left(known, tokens)
+        if place == 0 or known[place] == tokens:
+            return seconds[place]
+        left, right = known[place - 1], known[place]
+        share = (tokens - left) / (right - left)
+        return seconds[place - 1] + share * (seconds[place] - seconds[place - 1])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the curve as values for JSON, for `from_dict`."""
+        return {"tokens": [*self._tokens], "seconds": [*self._seconds]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> CostCurve:
+        """Make the curve that `as_dict` described.
+
+        Raises:
+            ConfigurationError: it is no description of a curve.
+        """
+        try:
+            pairs = zip(values["tokens"], values["seconds"], strict=True)
+            points = {int(tokens): float(seconds) for tokens, seconds in pairs}
+        except (KeyError, TypeError, ValueError):
+            raise ConfigurationError("a saved cost curve cannot be read: measure it anew") from None
+        return cls(points)
+
+
+def measure(
+    context: Evaluates,
+    *,
+    slot: int = 0,
+    widths: Sequence[int] = WIDTHS,
+    budget: float = 1.0,
+    clock: Callable[[], float] = perf_counter,
+) -> CostCurve:
+    """Measure passes of `widths` tokens in `slot`, which must be empty and is so afterwards.
+
+    Each is measured twice, and the quicker pass counts. What would not fit into `budget` seconds,
+    were its tokens no cheaper than those before, is left out. The first pass only warms up, unless
+    the budget allows no other.
+
+    Raises:
+        ModelError: the context could not compute.
+    """
+    most = min(context.batch, context.n_ctx)
+    fitting = sorted({width for width in widths if 1 <= width <= most} | {1})
+    best: dict[int, float] = {}
+    begun = clock()
+
+    def pass_of(width: int) -> float:
+        tokens = tuple(place * _STRIDE % context.n_vocab for place in range(width))
+        start = clock()
+        context.evaluate(Batch((Row(slot, 0, tokens, width),)))
+        seconds = clock() - start
+        context.clear(slot)
+        return max(seconds, _TICK)
+
+    warm = a_token = pass_of(1)
+    for _ in range(_ROUNDS):
+        for width in fitting:
+            expected = best.get(width, a_token * width)
+            if expected > budget - (clock() - begun):
+                break
+            seconds = pass_of(width)
+            best[width] = min(seconds, best.get(width, seconds))
+            a_token = best[width] / width
+    return CostCurve(best or {1: warm})
+
+
+class DraftPolicy:
+    """Decides how many drafts one request adds to a pass.
+
+    So many that the most tokens are expected for the time: a pass gives one token for each of the
+    requests in it, and with k drafts the number of them that will be accepted more; nothing is
+    added where that gains less than two hundredths. In a wide pass another token costs about as
+    much as it brings, and drafts end there by themselves.
+
+    Where guessing itself costs time, the share of right guesses lately decides whether to guess at
+    all. When that stopped, a short guess is tried now and then, for a few hundredths of the time.
+    """
+
+    __slots__ = ("_curve", "_missed", "_right", "_tried")
+
+    def __init__(self, curve: CostCurve) -> None:
+        self._curve = curve
+        self._right = _PRIOR * _WEIGHT
+        self._tried = _WEIGHT
+        self._missed = 0.0  # seconds in passes without a guess since the last trial
+
+    @property
+    def rate(self) -> float:
+        """The share of checked drafts that were right, lately."""
+        return self._right / self._tried
+
+    def length(
+        self,
+        tokens: int,
+        chances: Sequence[float] | None = None,
+        *,
+        requests: int = 1,
+        price: float = 0.0,
+    ) -> int:
+        """Return how many drafts to add to a pass of `tokens` that `requests` decode in.
+
+        `chances` are how likely each draft is to be right if those before it are; without them
+        every draft of up to `LONGEST` has the rate of late. `price` is what making one costs, in
+        seconds.
+        """
+        curve = self._curve.seconds
+        best, most = 0, _GAIN * requests / curve(tokens)
+        expected, alive = float(requests), 1.0
+        rates = repeat(self.rate, LONGEST) if chances is None else chances
+        for count, chance in enumerate(rates, 1):
+            alive *= min(chance, _SURE)
+            expected += alive
+            worth = expected / (curve(tokens + count) + count * price)
+            if worth > most:
+                best, most = count, worth
+        return best
+
+    def guess(
+        self,
+        drafts: Drafts,
+        tokens: int,
+        *,
+        requests: int = 1,
+        most: int = LONGEST,
+        admit: Callable[[Sequence[int]], int] | None = None,
+    ) -> tuple[int, ...]:
+        """Ask `drafts` for as much as is worth adding to a pass of `tokens`.
+
+        `admit` says how many of these tokens may follow at all. Tell the outcome to `observe`.
+        """
+        most = min(most, LONGEST)
+        if drafts.price:
+            most = min(most, self._affordable(tokens, requests, drafts.price))
+            guess = drafts.draft(most) if most > 0 else ()
+            return guess[: admit(guess)] if guess and admit else guess
+        guess = drafts.draft(most)
+        guess = guess[: self.length(tokens, drafts.chances, requests=requests)]
+        if not guess or admit is None:
+            return guess
+        guess = guess[: admit(guess)]
+        return guess[: self.length(tokens, drafts.chances[: len(guess)], requests=requests)]
+
+    def observe(self, drafted: int, accepted: int) -> None:
+        """Note that the first `accepted` of `drafted` tokens were right; the one behind was not."""
+        for place in range(min(accepted + 1, drafted)):
+            self._right = self._right * _FADE + (place < accepted)
+            self._tried = self._tried * _FADE + 1
+
+    def _affordable(self, tokens: int, requests: int, price: float) -> int:
+        """Return how many drafts to make at a price, now and then only to see."""
+        length = self.length(tokens, requests=requests, price=price)
+        if length:
+            return length
+        curve = self._curve.seconds
+        self._missed += curve(tokens)
+        hoped = self.length(tokens, [1.0] * LONGEST, requests=requests, price=price)
+        cost = curve(tokens + _TRIAL) - curve(tokens) + _TRIAL * price
+        if not hoped or cost > _TRIAL_SHARE * self._missed:
+            return 0
+        self._missed = 0.0
+        return _TRIAL
