@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, get_args
 
-from llmcompiler.messages import Usage
+from llmcompiler.messages import Figures, Usage
 from llmcompiler.plan import TaskId
 
 if TYPE_CHECKING:
@@ -265,12 +265,15 @@ class AnswerDelta:
 
 @dataclass(slots=True)
 class UsageUpdated:
-    """A model call ended; `usage` is the run's sum so far."""
+    """A model call ended; `usage` is the run's sum so far, `call` and `figures` are its own."""
 
     run_id: str
     seq: int
     ts: float
     usage: Usage
+    model: str = ""
+    call: Usage = field(default_factory=Usage)
+    figures: Figures = field(default_factory=Figures)
     type: Literal["usage_updated"] = "usage_updated"
 
 

@@ -76,7 +76,8 @@ class Sampling:
     divided by it, or multiplied where they are negative. `logprobs` asks for the natural logarithm
     of the probability of each token, and of the so many likeliest beside it, before anything was
     cut off or penalised. `max_tokens` bounds the reply, in tokens; `timeout` is the longest wait for
-    the next piece of the reply, in seconds.
+    the next piece of the reply, in seconds. Of those who wait for the same model the lowest
+    `priority` is served first, where the back end has a queue.
     """
 
     temperature: float = 0.0
@@ -89,6 +90,7 @@ class Sampling:
     max_tokens: int | None = 2048
     stop: tuple[str, ...] = ()
     timeout: float = 120.0
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class Figures:
 
     `evaluated` and `reused` count prompt tokens, `forced` tokens that the grammar left no choice
     about, `drafted` and `accepted` tokens that were guessed ahead, `steps` the forward passes that
-    the reply took part in. `decode`, `constraint` and `python` are seconds: forward passes and the
+    the reply took part in, `prefills` those of them that chose no token. `decode`, `constraint` and `python` are seconds: forward passes and the
     choice of tokens under a grammar, in which this reply took part, and the rest of these steps.
     `arrivals` holds for each token of the reply when it came, in seconds since the request.
     """
@@ -136,6 +138,7 @@ class Figures:
     drafted: int = 0
     accepted: int = 0
     steps: int = 0
+    prefills: int = 0
     decode: float = 0.0
     constraint: float = 0.0
     python: float = 0.0
@@ -195,12 +198,16 @@ class LLM(Protocol):
 
 @runtime_checkable
 class Anticipates(Protocol):
-    """An `LLM` that can compute ahead what a coming prompt is known to begin with."""
+    """An `LLM` that can compute ahead what coming prompts are known to begin with."""
 
     def anticipate(self, messages: tuple[Message, ...]) -> None:
         """Prepare for prompts that begin with `messages`, the last of which may go on.
 
-        A hint: it returns at once, never fails and never delays a request; each takes the place of
-        the one before, if that has not been followed.
+        A hint: it returns at once, never fails and never delays a request. Of one conversation the
+        latest counts.
         """
+        ...
+
+    async def warm(self, messages: tuple[Message, ...]) -> None:
+        """Load what is needed, prepare for prompts that begin with `messages`, and stay prepared."""
         ...

@@ -12,11 +12,11 @@ from typing_extensions import TypeVar
 
 from llmcompiler.errors import LLMCompilerError
 from llmcompiler.graph import CriticalPath, critical_path
-from llmcompiler.messages import Usage
+from llmcompiler.messages import Figures, Usage
 from llmcompiler.plan import Failed, Json, Observation, Ok, Outcome, Plan, TaskId, plan_to_json
 from llmcompiler.transcript import Transcript
 
-__all__ = ["Bar", "Result", "Status"]
+__all__ = ["Bar", "ModelCall", "Result", "Status"]
 
 Status: TypeAlias = Literal["finished", "failed", "cancelled"]
 Out = TypeVar("Out", default=str)
@@ -34,6 +34,15 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelCall:
+    """One call of a model: what it used, what it cost and when its reply came."""
+
+    model: str
+    usage: Usage
+    figures: Figures
+
+
+@dataclass(frozen=True, slots=True)
 class Result(Generic[Out]):
     """What a run came to.
 
@@ -41,7 +50,7 @@ class Result(Generic[Out]):
     only there where `status` is "finished", as it is for every result that `run` returns. `plans`
     holds the first plan and every replan; `steps` what became of each task, in order of
     completion. `seconds` is the whole run's time. `transcript` can be handed to the next run as
-    its history.
+    its history. `calls` are the model calls in the order in which they ended; `usage` is their sum.
     """
 
     run_id: str
@@ -55,6 +64,7 @@ class Result(Generic[Out]):
     usage: Usage
     seconds: float
     transcript: Transcript
+    calls: tuple[ModelCall, ...] = ()
 
     @property
     def plan(self) -> Plan:

@@ -19,7 +19,7 @@ from llmcompiler.events import (
     event_json_schema,
     event_to_json,
 )
-from llmcompiler.messages import Usage
+from llmcompiler.messages import Figures, Usage
 from llmcompiler.plan import TaskId
 
 
@@ -27,9 +27,17 @@ def test_an_event_survives_the_way_to_json_and_back() -> None:
     for event in (
         StepStarted("r", 3, 0.5, TaskId("1"), "tool", {"a": [1, {"b": None}]}, 2),
         UsageUpdated("r", 4, 0.6, Usage(10, 5, 2, 1)),
+        UsageUpdated(
+            "r", 5, 0.7, Usage(9), "m", Usage(4), Figures(4, steps=2, arrivals=(0.1, 0.3))
+        ),
         RunStarted("r", 1, 0.0, "a request — with signs", "model", ("a", "b")),
     ):
         assert event_from_json(event_to_json(event)) == event
+
+
+def test_a_line_from_before_calls_were_told_apart_can_still_be_read() -> None:
+    line = '{"run_id":"r","seq":4,"ts":0.5,"usage":{"prompt_tokens":3},"type":"usage_updated"}'
+    assert event_from_json(line) == UsageUpdated("r", 4, 0.5, Usage(3))
 
 
 def test_the_schema_tells_every_kind_apart_by_its_type() -> None:

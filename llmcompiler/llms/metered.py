@@ -1,4 +1,4 @@
-"""An `LLM` whose every call is counted.
+"""An `LLM` whose every call is counted and timed, and the account that a run keeps of its calls.
 
 It does not know who calls, what for, or what becomes of the figures.
 """
@@ -7,19 +7,59 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from typing import TypeAlias
 
-from llmcompiler.messages import LLM, Delta, Finished, Prompt, Sampling, TextDelta, Usage
+import anyio
 
-__all__ = ["MeteredLLM"]
+from llmcompiler.events import Emitter, UsageUpdated
+from llmcompiler.messages import (
+    LLM,
+    Delta,
+    Figures,
+    Finished,
+    Prompt,
+    Sampling,
+    Usage,
+)
+from llmcompiler.result import ModelCall
+
+__all__ = ["Account", "MeteredLLM", "Record"]
+
+Record: TypeAlias = Callable[[ModelCall], None]
+
+
+class Account:
+    """The model calls of one run, each told as an event when it ends."""
+
+    def __init__(self, emitter: Emitter) -> None:
+        self.usage = Usage()
+        self._emitter = emitter
+        self._calls: list[ModelCall] = []
+        self._closed = False
+
+    def record(self, call: ModelCall) -> None:
+        """Take in a call, unless the account is closed: a thread left behind may still ask."""
+        if self._closed:
+            return
+        self._calls.append(call)
+        self.usage = self.usage + call.usage
+        self._emitter.emit(UsageUpdated, self.usage, call.model, call.usage, call.figures)
+
+    def close(self) -> tuple[ModelCall, ...]:
+        """Take nothing in any more, and return the calls in the order in which they ended."""
+        self._closed = True
+        return tuple(self._calls)
 
 
 class MeteredLLM:
-    """Passes everything through to `inner` and tells `record` what each call used.
+    """Passes everything through to `inner` and tells `record` of each call.
 
-    A call that is stopped early is counted as well: its completion is estimated from its text.
+    Where the back end tells no figures they are made here: what it counted of the prompt, and as
+    arrivals when each piece of text came, which may be several tokens or a part of one. A call that
+    is stopped early is told as well: its completion is estimated from its text.
     """
 
-    def __init__(self, inner: LLM, record: Callable[[Usage], None]) -> None:
+    def __init__(self, inner: LLM, record: Record) -> None:
         self._inner = inner
         self._record = record
 
@@ -29,22 +69,33 @@ class MeteredLLM:
         return self._inner.name
 
     async def stream(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Delta, None]:
-        """Go on from `prompt` with the inner model, and record the call's usage at its end."""
+        """Go on from `prompt` with the inner model, and record the call at its end."""
         letters = 0
-        counted = False
+        end: Finished | None = None
+        begun = anyio.current_time()
+        arrivals: list[float] = []
         try:
             async with aclosing(self._inner.stream(prompt, sampling)) as stream:
                 async for delta in stream:
                     if isinstance(delta, Finished):
-                        counted = True
-                        usage = delta.usage
-                        self._record(usage if usage.model_calls else usage + Usage(model_calls=1))
-                    elif isinstance(delta, TextDelta):
+                        end = delta
+                        self._record(_told(self.name, end, arrivals))
+                    elif delta.text:
                         letters += len(delta.text)
+                        arrivals.append(anyio.current_time() - begun)
                     yield delta
         finally:
-            if not counted:
-                self._record(Usage(completion_tokens=letters // 4, model_calls=1, estimated=True))
+            if end is None:
+                usage = Usage(completion_tokens=letters // 4, model_calls=1, estimated=True)
+                self._record(_told(self.name, Finished("cut", usage), arrivals))
 
     async def aclose(self) -> None:
         """Leave the inner model open: whoever made it closes it."""
+
+
+def _told(model: str, end: Finished, arrivals: list[float]) -> ModelCall:
+    usage = end.usage if end.usage.model_calls else end.usage + Usage(model_calls=1)
+    seen = Figures(arrivals=tuple(arrivals))
+    if not usage.estimated:
+        seen = Figures(usage.prefilled_tokens, usage.reused_tokens, arrivals=seen.arrivals)
+    return ModelCall(model, usage, end.figures or seen)
