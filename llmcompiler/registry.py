@@ -106,10 +106,11 @@ def _installed_model(spec: str, name: str, options: dict[str, Any]) -> LLM:
 
 def _local(path: Path, options: dict[str, Any]) -> LLM:
     try:
+        from llmcompiler.engine.options import environment_options
         from llmcompiler.llms.local import LocalLLM
     except ModuleNotFoundError as error:
         raise _missing_extra(error) from None
-    return LocalLLM(str(path), options)
+    return LocalLLM(str(path), {**environment_options(), **options})
 
 
 def _missing_extra(error: ModuleNotFoundError) -> Exception:

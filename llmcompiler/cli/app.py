@@ -12,7 +12,17 @@ import typer
 
 from llmcompiler.cli.exits import ends_well
 
-__all__ = ["app", "call_tool", "doctor", "list_tools", "plan", "run", "show_tool"]
+__all__ = [
+    "app",
+    "bench_engine",
+    "call_tool",
+    "doctor",
+    "list_tools",
+    "options",
+    "plan",
+    "run",
+    "show_tool",
+]
 
 app = typer.Typer(
     name="llmcompiler",
@@ -90,7 +100,7 @@ Context = Annotated[
     typer.Option(
         "--context",
         metavar="TOKENS",
-        help="Context size (the model's own).",
+        help="The most tokens of a request (the model's own, as memory allows).",
         rich_help_panel=_LOCAL,
     ),
 ]
@@ -104,7 +114,8 @@ Options = Annotated[
         "--option",
         "-o",
         metavar="NAME=VALUE",
-        help="Any other option, repeatable: kv_type=q8_0, flash_attention=on, tensor_split=[3,1].",
+        help="Any other option, repeatable: kv_type=q8_0, n_seq=8, tensor_split=[3,1]. All of them: "
+        "llmcompiler options.",
         rich_help_panel=_LOCAL,
     ),
 ]
@@ -271,20 +282,75 @@ def call_tool(
         call(name, values or [], args, tools, model)
 
 
+@app.command("options")
+def options(as_json: AsJson = False) -> None:
+    """List the options of local models: for --option, for YAML, and for EngineOptions in Python.
+
+    The variable LLMCOMPILER_OPTIONS holds those that always count, with blanks between.
+
+    Examples:
+
+    llmcompiler run "What is 3 miles in km?" -m local:qwen3-4b.gguf -o kv_type=q8_0 -o cache_dir=cache
+
+    LLMCOMPILER_OPTIONS="threads=4 reproducible=true" llmcompiler run "What is 17 * 23?"
+    """
+    from llmcompiler.cli.options import list_options
+
+    with ends_well():
+        list_options(as_json=as_json)
+
+
 @app.command("doctor")
 def doctor(
     model: Annotated[
         str | None,
         typer.Option("--model", "-m", metavar="SPEC", help="A model to look at as well."),
     ] = None,
+    option: Options = None,
     as_json: AsJson = False,
 ) -> None:
     """Look at Python, compiler, llama.cpp, GPU and models, and say what to do about each.
 
     Exit status 1 if something that was asked for cannot work.
     """
+    from llmcompiler.cli.ask import named_values
     from llmcompiler.cli.doctor import report
 
     with ends_well():
-        status = report(model, as_json=as_json)
+        status = report(model, named_values(option or (), "--option"), as_json=as_json)
     raise typer.Exit(status)
+
+
+@app.command("bench-engine")
+def bench_engine(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL.gguf", help="The model; 'embedded' is the bundled one.")
+    ],
+    streams: Annotated[
+        str, typer.Option("--streams", metavar="1,2,…", help="How many requests at once.")
+    ] = "1,2,4,8,16",
+    quick: Annotated[bool, typer.Option("--quick", help="Shorter, and less exact.")] = False,
+    gpu_layers: GpuLayers = None,
+    context: Context = None,
+    threads: Threads = None,
+    option: Options = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure how fast this machine runs a model: prompts, replies, first token, many at once.
+
+    Progress goes to standard error, the figures to standard output. Other programs that compute
+    meanwhile make them worse.
+
+    Examples:
+
+    llmcompiler bench-engine qwen3-4b.gguf
+
+    llmcompiler bench-engine embedded --quick --json
+    """
+    from llmcompiler.cli.ask import local_options
+    from llmcompiler.cli.bench import bench_engine as measure
+
+    with ends_well():
+        chosen = local_options(gpu_layers, context, threads, option)
+        measure(model, chosen, streams, quick=quick, as_json=as_json, quiet=quiet)

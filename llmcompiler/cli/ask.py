@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from llmcompiler.messages import LLM
     from llmcompiler.toolbox import Toolbox
 
-__all__ = ["Asked", "EventFile", "named_values"]
+__all__ = ["Asked", "EventFile", "local_options", "named_values"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,8 @@ class Asked:
         """Return the model with its options."""
         from llmcompiler.registry import load_model
 
-        short = {"n_gpu_layers": self.gpu_layers, "n_ctx": self.context, "threads": self.threads}
-        options: dict[str, Any] = {
-            name: value for name, value in short.items() if value is not None
-        }
-        return load_model(self.model, options | named_values(self.option or (), "--option"))
+        options = local_options(self.gpu_layers, self.context, self.threads, self.option)
+        return load_model(self.model, options)
 
     def load_tools(self) -> Toolbox:
         """Return the tools: those of ``--tools``, else the bundled ones."""
@@ -74,6 +71,15 @@ class Asked:
         if self.max_replans is not None:
             limits = replace(limits, replans=self.max_replans)
         return limits
+
+
+def local_options(
+    gpu_layers: int | None, context: int | None, threads: int | None, option: Sequence[str] | None
+) -> dict[str, Any]:
+    """Put the options of local models together; what ``--option`` says counts most."""
+    short = {"n_gpu_layers": gpu_layers, "n_ctx": context, "threads": threads}
+    options: dict[str, Any] = {name: value for name, value in short.items() if value is not None}
+    return options | named_values(option or (), "--option")
 
 
 def named_values(given: Sequence[str], what: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 
@@ -24,6 +24,7 @@ _SCALARS: Final = {
 _STRING: Final = 8
 _ARRAY: Final = 9
 _MOST_DIMENSIONS: Final = 8
+_LONGEST_LIST: Final = 1024
 
 # Values in a block and bytes of a block, by ggml's number of the tensor type.
 _BLOCKS: Final = {
@@ -38,11 +39,18 @@ _BLOCKS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a GGUF says of itself: its scalar metadata (lists are left out) and its size in bytes."""
+    """What a GGUF says of itself: its scalar metadata and its size in bytes.
+
+    `lists` are its short lists of numbers, as of something per layer; others are left out.
+    `tensors` are the sizes of its tensors in bytes, by name; their data begins at `data_start`.
+    """
 
     path: Path
     metadata: dict[str, Scalar]
     size: int
+    lists: dict[str, tuple[Scalar, ...]] = field(default_factory=dict)
+    tensors: dict[str, int] = field(default_factory=dict)
+    data_start: int = 0
 
     def text(self, key: str) -> str | None:
         """Return a text of the metadata, or None."""
@@ -60,7 +68,7 @@ def read_header(path: str | Path) -> Header:
     try:
         with path.open("rb") as file:
             reader = _Reader(file)
-            metadata, needed = _read(reader)
+            header, needed = _read(reader, path)
     except FileNotFoundError:
         raise ModelFileError(str(path), "there is no such file: check the path") from None
     except IsADirectoryError:
@@ -75,7 +83,7 @@ def read_header(path: str | Path) -> Header:
             f"it is truncated: its header promises {needed} bytes and it has {reader.size}; "
             f"download it again",
         )
-    return Header(path, metadata, reader.size)
+    return header
 
 
 class _Unusable(Exception):
@@ -129,52 +137,63 @@ class _Reader:
             raise _damaged("a text is not UTF-8") from None
 
 
-def _read(reader: _Reader) -> tuple[dict[str, Scalar], int]:
-    """Return the metadata and how many bytes the file must have."""
+def _read(reader: _Reader, path: Path) -> tuple[Header, int]:
+    """Return the header and how many bytes the file must have."""
     if reader.size < 4 or reader.bytes(4) != b"GGUF":
         raise _Unusable("it is not a GGUF file: convert the model, or download a .gguf")
     version = reader.number("<I")
     if version not in (2, 3):
         raise _Unusable(f"its GGUF version is {version}, and only 2 and 3 can be read")
     tensors, pairs = reader.count(), reader.count()
-    metadata: dict[str, Scalar] = {}
+    header = Header(path, {}, reader.size)
+    metadata = header.metadata
     for _ in range(pairs):
         key, kind = reader.text(), reader.number("<I")
         if kind == _ARRAY:
-            _pass_list(reader, distinct=key == "tokenizer.ggml.tokens")
+            listed = _read_list(reader, distinct=key == "tokenizer.ggml.tokens")
+            if listed:
+                header.lists[key] = listed
         elif kind == _STRING:
             metadata[key] = reader.text()
         elif kind in _SCALARS:
             metadata[key] = reader.scalar(_SCALARS[kind])
         else:
             raise _damaged(f"a value has the unknown type {kind}")
-    ends = [_tensor_end(reader) for _ in range(tensors)]
+    ends = [_tensor_end(reader, header.tensors) for _ in range(tensors)]
     alignment = metadata.get("general.alignment", 32)
     if not isinstance(alignment, int) or alignment < 1:
         raise _damaged(f"its alignment is {alignment!r}")
     start = -(-reader.place // alignment) * alignment
-    return metadata, start + max(ends) if ends else reader.place
+    header = replace(header, data_start=min(start, reader.size))
+    return header, start + max(ends) if ends else reader.place
 
 
-def _tensor_end(reader: _Reader) -> int:
-    """Read one tensor's entry; return where it ends, in bytes from the start of the data."""
-    reader.text()
+def _tensor_end(reader: _Reader, sizes: dict[str, int]) -> int:
+    """Read one tensor's entry into `sizes`; return where it ends, in bytes from the data's start."""
+    name = reader.text()
     dimensions = reader.number("<I")
     if dimensions > _MOST_DIMENSIONS:
         raise _damaged(f"a tensor has {dimensions} dimensions")
     values = math.prod(reader.number("<Q") for _ in range(dimensions))
     block, width = _BLOCKS.get(reader.number("<I"), (1, 0))
-    return reader.number("<Q") + values // block * width
+    sizes[name] = values // block * width
+    return reader.number("<Q") + sizes[name]
 
 
-def _pass_list(reader: _Reader, *, distinct: bool) -> None:
-    """Read over a list; llama.cpp ends the process where the tokens are not `distinct`."""
+def _read_list(reader: _Reader, *, distinct: bool) -> tuple[Scalar, ...]:
+    """Return a short list of numbers, and nothing of any other.
+
+    llama.cpp ends the process where the tokens are not `distinct`.
+    """
     kind, count = reader.number("<I"), reader.count()
     if kind in _SCALARS:
-        reader.bytes(count * struct.calcsize(_SCALARS[kind]))
+        data = reader.bytes(count * struct.calcsize(_SCALARS[kind]))
+        if count <= _LONGEST_LIST:
+            return struct.unpack(f"<{count}{_SCALARS[kind][1]}", data)
     elif kind == _STRING:
         texts = [reader.bytes(reader.number("<Q")) for _ in range(count)]
         if distinct and len(set(texts)) < count:
             raise _damaged("two tokens have one text")
     else:
         raise _damaged(f"a list has the unknown type {kind}")
+    return ()

@@ -5,6 +5,7 @@ It does not know llama.cpp: these are values, and `model` turns them into parame
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from collections.abc import Mapping
@@ -16,30 +17,47 @@ from llmcompiler.errors import ConfigurationError, did_you_mean
 
 __all__ = [
     "CONTEXT_DEFAULT",
+    "SEQUENCES_MOST",
     "EngineOptions",
     "FlashAttention",
     "KVType",
     "SplitMode",
     "default_threads",
+    "environment_options",
     "read_options",
 ]
 
 KVType: TypeAlias = Literal["f16", "q8_0", "q4_0"]
 FlashAttention: TypeAlias = Literal["auto", "on", "off"]
-SplitMode: TypeAlias = Literal["none", "layer", "row"]
+SplitMode: TypeAlias = Literal["none", "layer", "row", "tensor"]
 
 CONTEXT_DEFAULT = 8192
+SEQUENCES_MOST = 256  # llama.cpp's own limit
 
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
     """How to load and run a GGUF model; the defaults fit most machines.
 
-    `n_gpu_layers` -1 offloads every layer when the build can. `n_ctx` is in tokens; None takes the
-    model's trained context, at most 8192. `threads` None takes the physical cores this process
-    may use, less one. `kv_type` is the precision of the key-value cache; a quantised one needs
-    flash attention. `tensor_split` gives each GPU's share. `chunk` is how many prompt tokens are
-    evaluated between two looks at whether the request was cancelled.
+    Memory. `n_ctx` is the most tokens that one request may have, its reply included; None takes
+    the model's trained context, at most 8192, and more where memory is plenty. `n_cells` is how
+    many tokens the key-value cache holds for all requests together and `n_seq` how many sequences
+    it tells apart, those kept for later included; None takes what the free memory allows.
+    `kv_type` is the precision of that cache and `kv_type_v` that of its values, where it differs;
+    quantised values need flash attention. `cache_ram` is how many MiB of evicted prefixes are kept
+    in memory; `cache_dir` is a folder for up to `cache_disk` MiB of them, None for none.
+
+    Work. `threads` None takes the physical cores this process may use, less one, and shares them
+    with the other models of the process. `rows` is how many requests decode in one step, `chunk`
+    how many tokens one step evaluates at most: a cancel takes effect after so many. `drafts`
+    guesses tokens ahead where that is quicker, which changes no text; `draft_model` is a small GGUF
+    of the same vocabulary to guess with. `reproducible` makes a request's text independent of
+    what else is computed: cells apart, no flash attention, one request a step.
+
+    GPUs. `n_gpu_layers` -1 offloads every layer that fits, when the build can; `offload_kqv` False
+    keeps the key-value cache in main memory. `main_gpu` is the one to use with `split_mode` "none"
+    (and for small tensors with "row"); `tensor_split` gives each GPU's share; "tensor" computes
+    every layer on all of them at once.
 
     Raises:
         ConfigurationError: a value is out of range or two do not go together.
@@ -47,34 +65,115 @@ class EngineOptions:
 
     n_gpu_layers: int = -1
     n_ctx: int | None = None
+    n_cells: int | None = None
+    n_seq: int | None = None
+    rows: int = 16
     threads: int | None = None
+    chunk: int = 256
     kv_type: KVType = "f16"
+    kv_type_v: KVType | None = None
     flash_attention: FlashAttention = "auto"
+    reproducible: bool = False
+    drafts: bool = True
+    draft_model: str | None = None
+    cache_ram: int = 512
+    cache_dir: str | None = None
+    cache_disk: int = 4096
+    offload_kqv: bool = True
     main_gpu: int = 0
     tensor_split: tuple[float, ...] | None = None
     split_mode: SplitMode = "layer"
-    chunk: int = 256
 
     def __post_init__(self) -> None:
         _whole("n_gpu_layers", self.n_gpu_layers, -1)
         _whole("n_ctx", self.n_ctx, 8, optional=True)
+        _whole("n_cells", self.n_cells, 8, optional=True)
+        _whole("n_seq", self.n_seq, 1, SEQUENCES_MOST, optional=True)
+        _whole("rows", self.rows, 1, SEQUENCES_MOST)
         _whole("threads", self.threads, 1, optional=True)
-        _whole("main_gpu", self.main_gpu, 0)
         _whole("chunk", self.chunk, 1)
+        _whole("cache_ram", self.cache_ram, 0)
+        _whole("cache_disk", self.cache_disk, 0)
+        _whole("main_gpu", self.main_gpu, 0)
         _one_of("kv_type", self.kv_type, get_args(KVType))
+        _one_of("kv_type_v", self.value_type, get_args(KVType))
         _one_of("flash_attention", self.flash_attention, get_args(FlashAttention))
         _one_of("split_mode", self.split_mode, get_args(SplitMode))
-        if self.kv_type != "f16" and self.flash_attention == "off":
+        for name in ("reproducible", "drafts", "offload_kqv"):
+            _truth(name, getattr(self, name))
+        for name in ("draft_model", "cache_dir"):
+            _path(name, getattr(self, name))
+        _shares(self.tensor_split)
+        self._check_together()
+
+    @property
+    def value_type(self) -> KVType:
+        """The precision of the cache's values; `kv_type` is that of its keys."""
+        return self.kv_type if self.kv_type_v is None else self.kv_type_v
+
+    @property
+    def attention(self) -> FlashAttention:
+        """Whether flash attention is to be used, after `reproducible` and "tensor" had their say."""
+        if self.reproducible:
+            return "off"
+        return "on" if self.split_mode == "tensor" else self.flash_attention
+
+    @property
+    def streams(self) -> int:
+        """The most requests that decode in one step."""
+        return 1 if self.reproducible else min(self.rows, self.n_seq or self.rows)
+
+    def _check_together(self) -> None:
+        if self.reproducible:
+            self._check_reproducible()
+        if self.value_type != "f16" and self.flash_attention == "off":
+            name = "kv_type" if self.kv_type_v is None else "kv_type_v"
             raise ConfigurationError(
-                f"kv_type {self.kv_type!r} needs flash attention: "
-                f"set flash_attention to 'auto' or 'on', or kv_type to 'f16'"
+                f"{name} {self.value_type!r} needs flash attention: "
+                f"set flash_attention to 'auto' or 'on', or {name} to 'f16'"
             )
-        shares = self.tensor_split
-        if shares is not None and (
-            not shares or min(shares) < 0 or not 0 < sum(shares) < float("inf")
-        ):
+        if self.split_mode == "tensor":
+            if self.flash_attention == "off":
+                raise ConfigurationError(
+                    "split_mode 'tensor' needs flash attention: "
+                    "set flash_attention to 'auto' or 'on', or split_mode to 'layer'"
+                )
+            if (self.kv_type, self.value_type) != ("f16", "f16"):
+                raise ConfigurationError(
+                    "split_mode 'tensor' needs a cache of 'f16': "
+                    "leave kv_type out, or set split_mode to 'layer'"
+                )
+        if self.draft_model is not None and not self.drafts:
             raise ConfigurationError(
-                f"tensor_split must be shares of 0 or more with a sum above 0, not {shares!r}"
+                "draft_model is given and drafts is off: set drafts to true, or leave it out"
+            )
+        if (self.n_cells or 0) and (self.n_ctx or 0) > (self.n_cells or 0):
+            raise ConfigurationError(
+                f"n_ctx is {self.n_ctx} and n_cells {self.n_cells}, and a request cannot have more "
+                f"tokens than the cache: raise n_cells or lower n_ctx"
+            )
+
+    def _check_reproducible(self) -> None:
+        if self.flash_attention == "on":
+            raise ConfigurationError(
+                "reproducible needs flash attention off: leave flash_attention out, "
+                "or set reproducible to false"
+            )
+        if self.value_type != "f16":
+            raise ConfigurationError(
+                f"reproducible needs flash attention off, and values of {self.value_type!r} need it "
+                f"on: set {'kv_type' if self.kv_type_v is None else 'kv_type_v'} to 'f16', "
+                f"or reproducible to false"
+            )
+        if self.split_mode == "tensor":
+            raise ConfigurationError(
+                "reproducible needs flash attention off, and split_mode 'tensor' needs it on: "
+                "set split_mode to 'layer', or reproducible to false"
+            )
+        if self.n_cells is not None:
+            raise ConfigurationError(
+                "with reproducible every sequence has cells of its own, n_ctx of them: "
+                "leave n_cells out and set n_ctx and n_seq"
             )
 
 
@@ -98,7 +197,32 @@ def read_options(values: Mapping[str, Any]) -> EngineOptions:
             raise ConfigurationError(
                 f"tensor_split must be a list of numbers, not {values['tensor_split']!r}"
             ) from None
+    for name in ("draft_model", "cache_dir"):
+        if isinstance(given.get(name), Path):
+            given[name] = str(given[name])
     return EngineOptions(**given)
+
+
+def environment_options(environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the options of the variable ``LLMCOMPILER_OPTIONS``, as names and values.
+
+    They are written as on the command line, with blanks between: ``threads=4 kv_type=q8_0``. A
+    value is JSON where it can be read as such, else text.
+
+    Raises:
+        ConfigurationError: it is not written so.
+    """
+    text = (os.environ if environment is None else environment).get("LLMCOMPILER_OPTIONS", "")
+    found: dict[str, Any] = {}
+    for pair in text.split():
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise ConfigurationError(f"LLMCOMPILER_OPTIONS holds {pair!r}, which is not NAME=VALUE")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
 
 
 def default_threads() -> int:
@@ -134,14 +258,40 @@ def _quota(path: str = "/sys/fs/cgroup/cpu.max") -> int:
         return 1 << 16
 
 
-def _whole(name: str, value: object, least: int, *, optional: bool = False) -> None:
+def _whole(
+    name: str, value: object, least: int, most: int | None = None, *, optional: bool = False
+) -> None:
     if optional and value is None:
         return
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ConfigurationError(f"{name} must be a whole number of {least} or more, not {value!r}")
+    if (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and value >= least
+        and (most is None or value <= most)
+    ):
+        return
+    reach = f"{least} or more" if most is None else f"{least} to {most}"
+    raise ConfigurationError(f"{name} must be a whole number of {reach}, not {value!r}")
 
 
-def _one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:
+def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         choices = ", ".join(repr(choice) for choice in allowed)
         raise ConfigurationError(f"{name} must be one of {choices}, not {value!r}")
+
+
+def _truth(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name} must be true or false, not {value!r}")
+
+
+def _path(name: str, value: object) -> None:
+    if value is not None and not (isinstance(value, str) and value.strip()):
+        raise ConfigurationError(f"{name} must be a path, not {value!r}")
+
+
+def _shares(shares: tuple[float, ...] | None) -> None:
+    if shares is not None and (not shares or min(shares) < 0 or not 0 < sum(shares) < float("inf")):
+        raise ConfigurationError(
+            f"tensor_split must be shares of 0 or more with a sum above 0, not {shares!r}"
+        )

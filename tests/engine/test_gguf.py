@@ -86,3 +86,26 @@ def test_damaged_headers_raise_only_typed_errors(tiny_gguf: Path, tmp_path: Path
         path.write_bytes(damaged)
         with pytest.raises(ModelFileError):
             read_header(path)
+
+
+def test_the_sizes_of_tensors_are_known_by_name(tiny_gguf: Path) -> None:
+    header = read_header(tiny_gguf)
+    told = reference.GGUFReader(tiny_gguf)
+    assert header.tensors == {tensor.name: tensor.n_bytes for tensor in told.tensors}
+    assert header.data_start == told.data_offset
+
+
+def test_short_lists_of_numbers_are_kept_and_long_ones_are_not(tmp_path: Path) -> None:
+    writer = reference.GGUFWriter(tmp_path / "lists.gguf", "llama")
+    writer.add_head_count_kv([4, 0, 2])
+    writer.add_array("llama.window", [True, False])
+    writer.add_array("llama.names", ["a", "b"])
+    writer.add_array("llama.long", list(range(2000)))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    header = read_header(tmp_path / "lists.gguf")
+    assert header.lists == {
+        "llama.attention.head_count_kv": (4, 0, 2),
+        "llama.window": (True, False),
+    }

@@ -1,0 +1,159 @@
+"""How many bytes does a model take: weights by layer, key-value cache by token?
+
+Arithmetic on a GGUF's header; it does not know how much memory there is.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from llmcompiler.engine.gguf import Header, Scalar
+from llmcompiler.engine.options import CONTEXT_DEFAULT, EngineOptions, KVType
+
+__all__ = ["Footprint", "footprint", "padded"]
+
+_BLOCK = re.compile(r"blk\.(\d+)\.")
+_PAD = 256  # llama.cpp's own step
+# A block of 32 values is 34 bytes of Q8_0 and 18 of Q4_0.
+_PER_32: dict[KVType, int] = {"f16": 64, "q8_0": 34, "q4_0": 18}
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a model takes, in bytes; the layers are its blocks, in order.
+
+    `blocks` are the weights of each layer, `output` those behind the last, `rest` the embedding of
+    tokens and whatever else always stays in main memory; `tied` is what of that has a copy behind
+    the last layer, where that is on a GPU. `kv` is one token's part of the key-value cache in each
+    layer, `state` what a sequence takes beside it where a layer is recurrent. `trained` is the
+    context the model was trained with, in tokens.
+    """
+
+    trained: int
+    blocks: tuple[int, ...]
+    output: int
+    rest: int
+    tied: int
+    kv: tuple[int, ...]
+    state: tuple[int, ...]
+    _vocabulary: int
+    _width: int
+    _inner: int
+    _heads: int
+    _attention: str
+
+    @property
+    def weights(self) -> int:
+        """All weights."""
+        return sum(self.blocks) + self.output + self.rest
+
+    @property
+    def kv_per_token(self) -> int:
+        """One token's part of the key-value cache."""
+        return sum(self.kv)
+
+    @property
+    def state_per_sequence(self) -> int:
+        """What a sequence of a recurrent model takes, however long it is."""
+        return sum(self.state)
+
+    def scratch(self, chunk: int, cells: int) -> int:
+        """Estimate what computing `chunk` tokens over a cache of `cells` takes beside the results."""
+        values = self._vocabulary + 4 * self._width + 2 * self._inner
+        scores = 2 if self._attention != "off" else 4 + 4 * self._heads
+        return chunk * (4 * values + scores * cells)
+
+
+def footprint(header: Header, options: EngineOptions) -> Footprint:
+    """Say what a model takes when it is run with `options`."""
+    facts = _Facts(header)
+    layers = facts.number("block_count")
+    blocks = [0] * layers
+    output = rest = 0
+    for name, size in header.tensors.items():
+        found = _BLOCK.match(name)
+        if found and int(found[1]) < layers:
+            blocks[int(found[1])] += size
+        elif name.startswith("output"):
+            output += size
+        else:
+            rest += size
+    embedding = header.tensors.get("token_embd.weight", 0)
+    trained = facts.number("context_length") or CONTEXT_DEFAULT
+    return Footprint(
+        trained=trained,
+        blocks=tuple(blocks),
+        output=output,
+        rest=rest,
+        tied=0 if "output.weight" in header.tensors else embedding,
+        kv=tuple(_kv(facts, layer, layers, options) for layer in range(layers)),
+        state=tuple(_state(facts, layer) for layer in range(layers)),
+        _vocabulary=facts.number("vocab_size") or _vocabulary(header),
+        _width=facts.number("embedding_length"),
+        _inner=facts.number("feed_forward_length"),
+        _heads=facts.number("attention.head_count"),
+        _attention=options.attention,
+    )
+
+
+def padded(cells: int) -> int:
+    """Round up to what llama.cpp allocates."""
+    return -(-cells // _PAD) * _PAD
+
+
+class _Facts:
+    """Numbers that the header gives for the model's architecture; 0 where it gives none."""
+
+    def __init__(self, header: Header) -> None:
+        self._header = header
+        self._architecture = header.text("general.architecture") or ""
+
+    def number(self, name: str, layer: int = 0) -> int:
+        key = f"{self._architecture}.{name}"
+        listed = self._header.lists.get(key)
+        value: Scalar | None = self._header.metadata.get(key)
+        if listed:
+            value = listed[min(layer, len(listed) - 1)]
+        return max(0, int(value)) if isinstance(value, int | float) else 0
+
+    def known(self, name: str) -> bool:
+        key = f"{self._architecture}.{name}"
+        return key in self._header.metadata or key in self._header.lists
+
+
+def _kv(facts: _Facts, layer: int, layers: int, options: EngineOptions) -> int:
+    """One token's part of a layer's cache; sliding windows are kept whole, so that they can fork."""
+    if layer >= layers - facts.number("attention.shared_kv_layers"):
+        return 0
+    heads = facts.number("attention.head_count", layer)
+    shared = (
+        facts.number("attention.head_count_kv", layer)
+        if facts.known("attention.head_count_kv")
+        else heads
+    )
+    even = facts.number("embedding_length") // heads if heads else 0
+    keys = shared * (facts.number("attention.key_length") or even)
+    values = shared * (facts.number("attention.value_length") or even)
+    if facts.number("attention.key_length_mla"):
+        values = 0  # compressed: the values are a part of the keys
+    return keys * _PER_32[options.kv_type] // 32 + values * _PER_32[options.value_type] // 32
+
+
+def _state(facts: _Facts, layer: int) -> int:
+    """What one sequence takes in a layer with a state-space model, in 32-bit floats."""
+    inner = facts.number("ssm.inner_size")
+    attends = facts.known("attention.head_count_kv") and facts.number(
+        "attention.head_count_kv", layer
+    )
+    if not inner or attends:
+        return 0
+    size, groups = facts.number("ssm.state_size"), facts.number("ssm.group_count")
+    window = max(0, facts.number("ssm.conv_kernel") - 1) * (inner + 2 * groups * size)
+    return 4 * (window + size * inner)
+
+
+def _vocabulary(header: Header) -> int:
+    """Guess the vocabulary's size from the embedding, which is 2 bytes a value at most."""
+    width = _Facts(header).number("embedding_length")
+    return header.tensors.get("token_embd.weight", 0) // (2 * width) if width else 0
