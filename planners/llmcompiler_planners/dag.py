@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from llmcompiler.grammar import plan_grammar
+from llmcompiler.grammar import plan_grammar, result_schema
 from llmcompiler.language import TurnReader
-from llmcompiler.messages import LLM, Finished, FinishReason, Message, Prompt, Sampling
+from llmcompiler.messages import LLM, Finished, FinishReason, Grammar, Message, Prompt, Sampling
 from llmcompiler.roles import Sealed, TurnEnded, TurnItem, TurnRequest
 from llmcompiler_planners.rules import rules
+from llmcompiler_planners.steps import steps_of
 from llmcompiler_planners.wording import to_messages
 
 __all__ = ["DagPlanner"]
@@ -54,13 +55,23 @@ class DagPlanner:
             yield item
         yield TurnEnded("".join(written), ended)
 
-    def grammar(self, request: TurnRequest) -> str | None:
+    def foreseen(self, request: TurnRequest) -> tuple[Message, ...]:
+        """Return what the prompt of a coming turn begins with."""
+        return self._messages(request)
+
+    def grammar(self, request: TurnRequest) -> Grammar:
         """Return the grammar that the turn is held to where the back end can."""
+        steps = steps_of(request.transcript)
         return plan_grammar(
             request.toolbox,
             request.allow,
             next_id=request.next_id,
             answer_schema=request.output_schema,
+            known={
+                name: result_schema(task, request.toolbox) for name, task in steps.tasks.items()
+            },
+            rejected=steps.rejected,
+            goes_on=steps.goes_on,
         )
 
     def _messages(self, request: TurnRequest) -> tuple[Message, ...]:
