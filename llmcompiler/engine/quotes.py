@@ -125,6 +125,18 @@ class Quotes:
         state = self._state
         return state.mode is not _Mode.PROSE or self._whole_run(state.text)
 
+    def admitted(self, pieces: Iterable[bytes]) -> int:
+        """Count how many of `pieces`, one after the other, may follow; none is written by that."""
+        state, pending = self._state, self._pending
+        count = 0
+        for piece in pieces:
+            if not self.admits(piece):
+                break
+            self.advance(piece)
+            count += 1
+        self._state, self._pending = state, pending
+        return count
+
     def advance(self, piece: bytes) -> None:
         """Note that `piece` was written, admitted or not."""
         text, self._pending = _decode(self._pending + piece)

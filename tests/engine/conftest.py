@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,9 @@ from llmcompiler.engine.gguf import read_header
 from llmcompiler.engine.model import Model
 from llmcompiler.engine.options import EngineOptions
 from tests.engine.tiny_model import write_tiny_model
+
+if TYPE_CHECKING:
+    from llmcompiler.engine.loop import Engine
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +29,22 @@ def tiny_model(tiny_gguf: Path) -> Iterator[Model]:
     model = Model(read_header(tiny_gguf), EngineOptions(n_ctx=512, chunk=64, threads=1))
     yield model
     model.close()
+
+
+def close_and_check(engine: Engine) -> None:
+    """Stop an engine; what it thinks it holds must be what llama.cpp holds, whatever happened."""
+    problems: list[BaseException] = []
+    leave = engine.seats.save_all
+
+    def check_first() -> None:
+        try:
+            engine.seats.check()
+            assert not engine.seats.taken
+        except BaseException as problem:  # noqa: BLE001 - raised again on the test's own thread
+            problems.append(problem)
+        leave()
+
+    engine.seats.save_all = check_first  # type: ignore[method-assign]  # looked at in passing
+    engine.close()
+    for problem in problems:
+        raise problem

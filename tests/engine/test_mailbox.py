@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import deque
+from collections.abc import Callable
 
 import anyio
 import anyio.lowlevel
@@ -38,6 +40,25 @@ async def test_waiting_can_be_cancelled_and_taken_up_again() -> None:
         await mailbox.get()
     mailbox.put("late")
     assert await mailbox.get() == "late"
+
+
+async def test_many_letters_wake_their_readers_by_one_call_into_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = asyncio.get_running_loop()
+    calls: list[object] = []
+    call = loop.call_soon_threadsafe
+
+    def count(callback: Callable[[], object], *args: object) -> object:
+        calls.append(callback)
+        return call(callback, *args)  # type: ignore[arg-type]  # as the loop takes it
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", count)
+    mailboxes = [Mailbox[int]() for _ in range(16)]
+    for number, mailbox in enumerate(mailboxes):
+        mailbox.put(number)
+    assert len(calls) == 1
+    assert [await mailbox.get() for mailbox in mailboxes] == list(range(16))
 
 
 async def test_waiting_does_not_look_again_and_again() -> None:

@@ -125,6 +125,18 @@ def test_the_bytes_of_a_split_character_are_judged_one_by_one() -> None:
     assert not quotes.admits("è".encode()[1:])
 
 
+def test_pieces_in_a_row_are_counted_and_none_is_written() -> None:
+    quotes = Quotes(_WANTED, _SOURCES)
+    quotes.advance(b'1. time_in(place="S')
+    pieces = ["ã".encode()[:1], "ã".encode()[1:], b"o Pau", b"lo", b'")', b"\n"]
+    assert quotes.admitted(pieces) == len(pieces)
+    assert quotes.admitted([*pieces[:3], b"la", b"lo"]) == 3
+    assert quotes.admitted(iter(pieces)) == len(pieces)
+    assert quotes.admitted([]) == 0
+    assert quotes.admits(pieces[0])
+    assert not quotes.admits(b"lo")
+
+
 def test_text_that_was_forced_lets_go_of_that_value_only() -> None:
     quotes = Quotes(_WANTED, _SOURCES)
     quotes.advance(b'1. time_in(place="Atlan')

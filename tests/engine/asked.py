@@ -1,0 +1,66 @@
+"""Requests to a real engine, as tests make them."""
+
+from __future__ import annotations
+
+import queue
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from llmcompiler.engine.loop import Engine
+from llmcompiler.engine.request import Ended, Failed, Job, Output, Piece, Request
+from llmcompiler.messages import Sampling, Usage
+
+
+class Asked:
+    """A request under way, with what came of it."""
+
+    def __init__(
+        self, engine: Engine, prompt: Sequence[int], sampling: Sampling | None = None, **more: Any
+    ) -> None:
+        self.outputs: queue.SimpleQueue[Output] = queue.SimpleQueue()
+        self.wrote: list[int] = []
+        request = Request(lambda: prompt, self.wrote.extend, sampling or Sampling(), **more)
+        self.job: Job = engine.submit(request, self.outputs.put)
+
+    def next(self) -> Output:
+        """Wait for the next output."""
+        return self.outputs.get(timeout=60)
+
+    def rest(self) -> list[Output]:
+        """Wait for all outputs that are left."""
+        found = [self.next()]
+        while not isinstance(found[-1], Ended | Failed):
+            found.append(self.next())
+        return found
+
+    def end(self) -> Ended:
+        """Wait for the end, which must be none of failure."""
+        last = self.rest()[-1]
+        assert isinstance(last, Ended), last
+        return last
+
+    def usage(self) -> Usage:
+        """Wait for the end and return what was used."""
+        return self.end().usage
+
+    def text(self) -> str:
+        """Wait for the end and return the text."""
+        return "".join(each.text for each in self.rest() if isinstance(each, Piece))
+
+    def until_it_speaks(self) -> Asked:
+        """Wait for the first text."""
+        while not isinstance(output := self.next(), Piece):
+            assert not isinstance(output, Ended | Failed), output
+        return self
+
+
+def tokens(count: int, seed: int = 0) -> list[int]:
+    """Draw `count` tokens, the first of which begins a prompt."""
+    chance = random.Random(seed)
+    return [0, *(chance.randrange(5, 260) for _ in range(count - 1))]
+
+
+def short(count: int = 5, **more: Any) -> Sampling:
+    """Ask for a few tokens."""
+    return Sampling(max_tokens=count, **more)
