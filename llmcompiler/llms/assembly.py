@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import codecs
 import re
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol, TypeAlias
 
 from llmcompiler.llms.template import Content, Markup, Part
 
-__all__ = ["Vocabulary", "Written", "assemble"]
+__all__ = ["Vocabulary", "Written", "assemble", "lost_tokens"]
+
+_Reading: TypeAlias = tuple[str, str, bool, bool]
+
+_LETTERS: Final = 1_000_000
 
 
 class Vocabulary(Protocol):
@@ -44,38 +49,73 @@ class Vocabulary(Protocol):
 
 
 class Written:
-    """The tokens of the latest texts that the model wrote, by text, at most `capacity` of them."""
+    """The tokens of the latest texts: of the model's turns as it wrote them, of others as read.
 
-    __slots__ = ("_capacity", "_texts", "_vocabulary")
+    At most `capacity` turns are kept, and a million letters of the rest. Safe to use from several
+    threads.
+    """
+
+    __slots__ = ("_capacity", "_letters", "_lock", "_read", "_texts", "_vocabulary")
 
     def __init__(self, vocabulary: Vocabulary, capacity: int = 256) -> None:
         self._vocabulary = vocabulary
         self._capacity = capacity
         self._texts: OrderedDict[str, tuple[int, ...]] = OrderedDict()
+        self._read: OrderedDict[_Reading, tuple[int, ...]] = OrderedDict()
+        self._letters = 0
+        self._lock = threading.Lock()
 
     def remember(self, tokens: Sequence[int]) -> None:
         """Note that the model wrote `tokens` in one turn."""
         if not tokens:
             return
         text = b"".join(map(self._vocabulary.piece, tokens)).decode("utf-8", "replace")
-        self._texts[text] = tuple(tokens)
-        self._texts.move_to_end(text)
-        while len(self._texts) > self._capacity:
-            self._texts.popitem(last=False)
+        with self._lock:
+            # Where it was written before, a conversation stands on the tokens it had then.
+            self._texts.setdefault(text, tuple(tokens))
+            self._texts.move_to_end(text)
+            while len(self._texts) > self._capacity:
+                self._texts.popitem(last=False)
 
-    def tokens(self, text: str) -> list[int]:
+    def tokens(self, text: str, *, continued: bool = False) -> tuple[int, ...]:
         """Return the tokens of a turn: as they were written, if this model wrote it.
 
-        A turn that was stopped short of what was generated keeps the tokens up to there.
+        A turn that was stopped short of what was generated keeps the tokens up to there. `continued`
+        says that other text stands right before.
         """
-        known = self._texts.get(text)
-        if known is not None:
-            return list(known)
-        for longer in reversed(self._texts):
-            if longer.startswith(text):
-                tokens, length = self._cut(self._texts[longer], len(text))
-                return tokens + self._plain(text[length:], continued=bool(tokens))
-        return self._plain(text, continued=False)
+        with self._lock:
+            known = self._texts.get(text)
+            if known is not None:
+                return known
+            longer = next(
+                (self._texts[each] for each in reversed(self._texts) if each.startswith(text)), ()
+            )
+        tokens, length = self._cut(longer, len(text))
+        rest = self.read("", text[length:], plain=True, continued=continued or bool(tokens))
+        return (*tokens, *rest)
+
+    def read(
+        self, markup: str, text: str, *, plain: bool = False, continued: bool = False
+    ) -> tuple[int, ...]:
+        """Return the tokens of markup and of the text behind it, read together.
+
+        Text that is `plain`, or that would be read as control tokens, is read by itself.
+        """
+        reading = (markup, text, plain, continued)
+        with self._lock:
+            known = self._read.get(reading)
+            if known is not None:
+                self._read.move_to_end(reading)
+                return known
+        tokens = tuple(_tokens(markup, text, self._vocabulary, plain=plain, continued=continued))
+        with self._lock:
+            if reading not in self._read:
+                self._read[reading] = tokens
+                self._letters += len(markup) + len(text)
+            while self._letters > _LETTERS:
+                (markup, text, *_), _ = self._read.popitem(last=False)
+                self._letters -= len(markup) + len(text)
+        return tokens
 
     def _cut(self, tokens: Sequence[int], length: int) -> tuple[list[int], int]:
         """Return the tokens that make at most `length` whole characters, and how many they make."""
@@ -89,9 +129,6 @@ class Written:
                 count, whole = index + 1, size
         return list(tokens[:count]), whole
 
-    def _plain(self, text: str, *, continued: bool) -> list[int]:
-        return _plain(text, self._vocabulary, continued=continued) if text else []
-
 
 def assemble(parts: Sequence[Part], vocabulary: Vocabulary, written: Written) -> list[int]:
     """Turn a laid-out conversation into token ids.
@@ -102,34 +139,49 @@ def assemble(parts: Sequence[Part], vocabulary: Vocabulary, written: Written) ->
     """
     tokens: list[int] = []
     markup = ""
-
-    def read(text: str) -> None:
-        if text:
-            continued = bool(tokens) and not vocabulary.is_control(tokens[-1])
-            tokens.extend(vocabulary.tokenize(text, special=True, continued=continued))
-
-    for part in parts:
+    for part in (*parts, None):
         match part:
             case Markup(text):
                 markup += text
-            case Content(text, turn) if turn or _looks_special(text, vocabulary):
-                read(markup)
+            case Content(text, turn=True):
+                tokens += written.read(markup, "", continued=_continued(tokens, vocabulary))
+                tokens += written.tokens(text, continued=_continued(tokens, vocabulary))
                 markup = ""
-                tokens += (
-                    written.tokens(text) if turn else _plain(text, vocabulary, continued=False)
-                )
-            case Content(text):
-                read(markup + text)
+            case _:
+                text = "" if part is None else part.text
+                tokens += written.read(markup, text, continued=_continued(tokens, vocabulary))
                 markup = ""
-    read(markup)
     first = vocabulary.first_token
     if first is not None and tokens[:1] != [first]:
         tokens.insert(0, first)
     return tokens
 
 
-def _looks_special(text: str, vocabulary: Vocabulary) -> bool:
-    return vocabulary.markup is not None and vocabulary.markup.search(text) is not None
+def lost_tokens(before: Sequence[int], now: Sequence[int]) -> int:
+    """Count the tokens of an earlier prompt that the one of `now` does not begin with."""
+    shared = 0
+    for one, other in zip(before, now, strict=False):
+        if one != other:
+            break
+        shared += 1
+    return len(before) - shared
+
+
+def _continued(tokens: Sequence[int], vocabulary: Vocabulary) -> bool:
+    return bool(tokens) and not vocabulary.is_control(tokens[-1])
+
+
+def _tokens(
+    markup: str, text: str, vocabulary: Vocabulary, *, plain: bool, continued: bool
+) -> list[int]:
+    """Return the tokens of markup and of what was said behind it."""
+    if not plain and not (vocabulary.markup is not None and vocabulary.markup.search(text)):
+        markup, text = markup + text, ""
+    tokens: list[int] = []
+    if markup:
+        tokens += vocabulary.tokenize(markup, special=True, continued=continued)
+        continued = _continued(tokens, vocabulary)
+    return tokens + (_plain(text, vocabulary, continued=continued) if text else [])
 
 
 def _plain(text: str, vocabulary: Vocabulary, *, continued: bool) -> list[int]:

@@ -72,14 +72,14 @@ async def test_a_silent_model_is_given_up_after_the_timeout(
 ) -> None:
     await _reply(llm, _prompt(), _some(1))
     assert llm._loaded is not None
-    model, released = llm._loaded.engine.model, threading.Event()
-    evaluate = model.evaluate
+    context, released = llm._loaded.engine.context, threading.Event()
+    evaluate = context.evaluate
 
     def stuck(batch: Batch) -> None:
         released.wait(20)
         evaluate(batch)
 
-    monkeypatch.setattr(model, "evaluate", stuck)
+    monkeypatch.setattr(context, "evaluate", stuck)
     with pytest.raises(ModelError, match=r"did nothing for 0\.05 s"):
         await _reply(llm, _prompt(), Sampling(timeout=0.05))
     released.set()
@@ -90,14 +90,14 @@ async def test_reading_a_long_prompt_is_no_silence(
 ) -> None:
     await _reply(llm, _prompt(), _some(1))
     assert llm._loaded is not None
-    model = llm._loaded.engine.model
-    evaluate, never = model.evaluate, threading.Event()
+    context = llm._loaded.engine.context
+    evaluate, never = context.evaluate, threading.Event()
 
     def slow(batch: Batch) -> None:
         never.wait(0.1)
         evaluate(batch)
 
-    monkeypatch.setattr(model, "evaluate", slow)
+    monkeypatch.setattr(context, "evaluate", slow)
     long = _prompt(Message("request", "x" * 500))
     _, finished = await _reply(llm, long, Sampling(max_tokens=1, timeout=0.5))
     assert finished.reason == "length"
@@ -108,8 +108,8 @@ async def test_silence_after_the_first_piece_cuts_the_reply(
 ) -> None:
     await _reply(llm, _prompt(), _some(1))
     assert llm._loaded is not None
-    model, released = llm._loaded.engine.model, threading.Event()
-    evaluate, calls = model.evaluate, []
+    context, released = llm._loaded.engine.context, threading.Event()
+    evaluate, calls = context.evaluate, []
 
     def stuck_later(batch: Batch) -> None:
         calls.append(batch)
@@ -117,7 +117,7 @@ async def test_silence_after_the_first_piece_cuts_the_reply(
             released.wait(20)
         evaluate(batch)
 
-    monkeypatch.setattr(model, "evaluate", stuck_later)
+    monkeypatch.setattr(context, "evaluate", stuck_later)
     text, finished = await _reply(llm, _prompt(), Sampling(timeout=0.2))
     assert text
     assert (finished.reason, finished.usage.estimated) == ("cut", True)
@@ -129,8 +129,8 @@ async def test_a_failure_after_the_first_piece_cuts_the_reply(
 ) -> None:
     await _reply(llm, _prompt(), _some(1))
     assert llm._loaded is not None
-    model = llm._loaded.engine.model
-    evaluate, calls = model.evaluate, []
+    context = llm._loaded.engine.context
+    evaluate, calls = context.evaluate, []
 
     def fail_later(batch: Batch) -> None:
         calls.append(batch)
@@ -138,7 +138,7 @@ async def test_a_failure_after_the_first_piece_cuts_the_reply(
             raise ModelError("broken")
         evaluate(batch)
 
-    monkeypatch.setattr(model, "evaluate", fail_later)
+    monkeypatch.setattr(context, "evaluate", fail_later)
     text, finished = await _reply(llm, _prompt(), Sampling())
     assert text
     assert finished.reason == "cut"
@@ -193,7 +193,7 @@ async def test_a_request_that_leaves_while_loading_stops_it_and_the_next_loads(
         return Model(header, options, stopped)
 
     with monkeypatch.context() as patch:
-        patch.setattr("llmcompiler.llms.local.Model", slow)
+        patch.setattr("llmcompiler.engine.loop.Model", slow)
         async with anyio.create_task_group() as group:
             group.start_soon(_reply, llm, _prompt(), _some(3))
             await to_thread.run_sync(begun.wait, 20)

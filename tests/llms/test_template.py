@@ -1,81 +1,25 @@
 from __future__ import annotations
 
 import datetime
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from llmcompiler.errors import ConfigurationError
-from llmcompiler.llms.template import CHATML, ChatTemplate, Content, Markup
-from llmcompiler.messages import Message
+from llmcompiler.llms.template import CHATML, ChatTemplate, Content, Markup, Part
+from llmcompiler.messages import Kind, Message
 
-LLAMA3 = (
-    "{{- bos_token }}{%- if not date_string is defined %}"
-    '{%- set date_string = strftime_now("%d %b %Y") %}{%- endif %}'
-    "{%- if messages[0]['role'] == 'system' %}{%- set system_message = messages[0]['content']|trim %}"
-    "{%- set messages = messages[1:] %}{%- else %}{%- set system_message = '' %}{%- endif %}"
-    '{{- "<|start_header_id|>system<|end_header_id|>\\n\\n" }}'
-    '{{- "Cutting Knowledge Date: December 2023\\n" }}{{- "Today Date: " + date_string + "\\n\\n" }}'
-    '{{- system_message }}{{- "<|eot_id|>" }}'
-    "{%- for message in messages %}"
-    "{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' "
-    "+ message['content'] | trim + '<|eot_id|>' }}"
-    "{%- endfor %}"
-    "{%- if add_generation_prompt %}"
-    "{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{%- endif %}"
-)
-MISTRAL = (
-    "{%- if messages[0]['role'] == 'system' %}{%- set system_message = messages[0]['content'] %}"
-    "{%- set loop_messages = messages[1:] %}{%- else %}{%- set loop_messages = messages %}{%- endif %}"
-    "{{- bos_token }}"
-    "{%- for message in loop_messages %}"
-    "{%- if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
-    "{{- raise_exception('conversation roles must alternate user/assistant') }}{%- endif %}"
-    "{%- if message['role'] == 'user' %}"
-    "{%- if loop.first and system_message is defined %}"
-    "{{- ' [INST] ' + system_message + '\\n\\n' + message['content'] + ' [/INST]' }}"
-    "{%- else %}{{- ' [INST] ' + message['content'] + ' [/INST]' }}{%- endif %}"
-    "{%- else %}{{- ' ' + message['content'] + eos_token }}{%- endif %}"
-    "{%- endfor %}"
-)
-GEMMA = (
-    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}"
-    "{{ raise_exception('System role not supported') }}{% endif %}"
-    "{% for message in messages %}"
-    "{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
-    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}"
-    "{% endif %}"
-    "{% if (message['role'] == 'assistant') %}{% set role = 'model' %}"
-    "{% else %}{% set role = message['role'] %}{% endif %}"
-    "{{ '<start_of_turn>' + role + '\\n' + message['content'] | trim + '<end_of_turn>\\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{'<start_of_turn>model\\n'}}{% endif %}"
-)
-QWEN3 = (
-    "{%- if messages[0].role == 'system' %}"
-    "{{- '<|im_start|>system\\n' + messages[0].content + '<|im_end|>\\n' }}{%- endif %}"
-    "{%- set ns = namespace(multi_step_tool=true, last_query_index=messages|length - 1) %}"
-    "{%- for message in messages[::-1] %}"
-    "{%- set index = (messages|length - 1) - loop.index0 %}"
-    '{%- if ns.multi_step_tool and message.role == "user" and message.content is string '
-    "and not(message.content.startswith('<tool_response>')) %}"
-    "{%- set ns.multi_step_tool = false %}{%- set ns.last_query_index = index %}{%- endif %}"
-    "{%- endfor %}"
-    "{%- for message in messages %}"
-    '{%- if (message.role == "user") or (message.role == "system" and not loop.first) %}'
-    "{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>' + '\\n' }}"
-    '{%- elif message.role == "assistant" %}'
-    "{%- set content = message.content %}{%- set reasoning_content = '' %}"
-    "{%- if '</think>' in message.content %}"
-    "{%- set content = message.content.split('</think>')[-1].lstrip('\\n') %}"
-    "{%- set reasoning_content = message.content.split('</think>')[0].split('<think>')[-1] %}"
-    "{%- endif %}"
-    "{%- if loop.index0 > ns.last_query_index %}"
-    "{{- '<|im_start|>assistant\\n<think>\\n' + reasoning_content + '\\n</think>\\n\\n' + content }}"
-    "{%- else %}{{- '<|im_start|>assistant\\n' + content }}{%- endif %}"
-    "{{- '<|im_end|>\\n' }}{%- endif %}{%- endfor %}"
-    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}"
-    "{%- if enable_thinking is defined and enable_thinking is false %}"
-    "{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}{%- endif %}"
-)
+_FOLDER = Path(__file__).parent / "templates"
+_FILES = {
+    "Llama 3": "llama3",
+    "Qwen 3": "qwen3",
+    "Mistral": "mistral",
+    "Mistral 3": "mistral_v3",
+    "Gemma": "gemma",
+    "ChatML": "chatml",
+}
 EMBEDDED = (
     "{%- set ns = namespace(first=0) -%}"
     "{%- for m in messages -%}{%- if m.kind == 'request' -%}{%- set ns.first = loop.index0 -%}"
@@ -86,14 +30,10 @@ EMBEDDED = (
     "{%- elif m.kind != 'rules' -%}{{ '<|obs|>' + m.content }}{%- endif -%}"
     "{%- endfor -%}{%- if add_generation_prompt -%}{{ '<|model|>' }}{%- endif -%}"
 )
-TEMPLATES = {
-    "ChatML": CHATML,
-    "Llama 3": LLAMA3,
-    "Mistral": MISTRAL,
-    "Gemma": GEMMA,
-    "Qwen 3": QWEN3,
-    "embedded": EMBEDDED,
+FAMILIES = {
+    name: (_FOLDER / f"{file}.jinja").read_text(encoding="utf-8") for name, file in _FILES.items()
 }
+TEMPLATES = {**FAMILIES, "bare ChatML": CHATML, "embedded": EMBEDDED}
 
 RULES = Message("rules", "Write plans.\n")
 CHAT = (
@@ -107,12 +47,16 @@ CHAT = (
     Message("request", "And now?"),
     Message("turn", "Answer: still.\n"),
 )
-_MARKS = {"bos_token": "<s>", "eos_token": "</s>"}
+_KEEPING = [name for name in TEMPLATES if name != "embedded"]
+MARKS = {"bos_token": "<s>", "eos_token": "</s>"}
 _NOW = datetime.datetime(2026, 11, 21, 17, 3)
 
 
 def _template(source: str) -> ChatTemplate:
-    return ChatTemplate(source, _MARKS, now=_NOW)
+    return ChatTemplate(source, MARKS, now=_NOW)
+
+
+_LOADED = {name: _template(source) for name, source in TEMPLATES.items()}
 
 
 def _text(template: ChatTemplate, *messages: Message) -> str:
@@ -141,6 +85,11 @@ def _text(template: ChatTemplate, *messages: Message) -> str:
             "Mistral",
             "<s> [INST] Write plans.\n\n\n Which is warmer?  [/INST]"
             '1. find(place="Oslo")\n2. join()</s> [INST] $1 = 4\n$2 = {"a": [1]} [/INST]',
+        ),
+        (
+            "Mistral 3",
+            "<s>[INST] Write plans.\n\n\n Which is warmer? [/INST]"
+            '1. find(place="Oslo")\n2. join()</s>[INST] $1 = 4\n$2 = {"a": [1]}[/INST]',
         ),
         (
             "Gemma",
@@ -186,20 +135,83 @@ def test_a_template_may_drop_what_came_before_the_request() -> None:
     assert _text(_template(EMBEDDED), *CHAT[:8]) == "<|user|>And now?<|model|>"
 
 
-@pytest.mark.parametrize("name", [name for name in TEMPLATES if name != "embedded"])
-def test_what_the_model_saw_is_never_changed(name: str) -> None:
-    template = _template(TEMPLATES[name])
-    shown = ""
-    for count, message in enumerate(CHAT):
-        if message.kind != "turn":
+_TEXTS = st.text("a1 \n\té<>|{}CONTENT$", max_size=10) | st.sampled_from(
+    ["", "<|im_end|>", " [/INST]", "<think>\nhm\n</think>\n\nyes\n", "CONTENT0CONTENT", "the and "]
+)
+
+
+def _some(*kinds: Kind) -> st.SearchStrategy[Message]:
+    return st.builds(Message, st.sampled_from(kinds), _TEXTS)
+
+
+def _flat(*strategies: st.SearchStrategy[list[Message]]) -> st.SearchStrategy[list[Message]]:
+    return st.tuples(*strategies).map(lambda lists: [each for some in lists for each in some])
+
+
+def _many(
+    strategy: st.SearchStrategy[list[Message]], most: int
+) -> st.SearchStrategy[list[Message]]:
+    return st.lists(strategy, max_size=most).map(lambda lists: [e for some in lists for e in some])
+
+
+NOTES = _some("observation", "notice")
+_STEP = _flat(
+    st.lists(_some("turn"), min_size=1, max_size=1), st.lists(NOTES, min_size=1, max_size=3)
+)
+_RUN = _flat(
+    st.lists(_some("request"), min_size=1, max_size=1),
+    _many(_STEP, 3),
+    st.lists(_some("turn"), max_size=1),
+)
+# Rules, if any, then runs: a request, turns with what became of them, an answer unless it broke off.
+CHATS = _flat(st.lists(_some("rules"), max_size=1), _RUN, _many(_RUN, 2))
+
+
+def said(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Return a prompt up to the end of what was said last."""
+    return parts[: max((i for i, p in enumerate(parts, 1) if isinstance(p, Content)), default=0)]
+
+
+@pytest.mark.parametrize("name", _KEEPING)
+@settings(max_examples=40, deadline=None)
+@given(chat=CHATS)
+def test_what_the_model_saw_is_never_changed(name: str, chat: list[Message]) -> None:
+    template = _LOADED[name]
+    for count in range(1, len(chat)):
+        if chat[count - 1].kind == "rules":
             continue
-        prompt = _text(template, *CHAT[:count])
-        assert prompt.startswith(shown)
-        shown = prompt + message.text
-    assert _text(template, *CHAT, Message("request", "Bye.")).startswith(shown)
+        shown, longer = template.render(chat[:count]), template.render(chat[: count + 1])
+        if chat[count].kind != "turn":
+            shown = said(shown)
+        assert "".join(part.text for part in longer).startswith("".join(p.text for p in shown))
 
 
-@pytest.mark.parametrize("name", [name for name in TEMPLATES if name != "embedded"])
+@pytest.mark.parametrize("name", _KEEPING)
+@settings(max_examples=40, deadline=None)
+@given(chat=CHATS)
+def test_every_text_is_there_once_whole_and_in_its_order(name: str, chat: list[Message]) -> None:
+    parts = _LOADED[name].render(chat)
+    contents = [part for part in parts if isinstance(part, Content)]
+    assert contents == [Content(each.text, each.kind == "turn") for each in chat]
+
+
+@pytest.mark.parametrize("name", _KEEPING)
+@settings(max_examples=40, deadline=None)
+@given(chat=CHATS, notes=st.lists(NOTES, min_size=1, max_size=4))
+def test_observations_stay_one_open_message(
+    name: str, chat: list[Message], notes: list[Message]
+) -> None:
+    template = _LOADED[name]
+    known = template.prefix([*chat, Message("turn", "1. f()"), notes[0]])
+    for note in notes[1:]:
+        known = (*known, Markup("\n"), Content(note.text, turn=False))
+    assert template.prefix([*chat, Message("turn", "1. f()"), *notes]) == known
+    prompt = template.render([*chat, Message("turn", "1. f()"), *notes])
+    assert prompt[: len(known)] == known
+    assert prompt[len(known) :] in ((), (Markup(prompt[-1].text),))
+
+
+@pytest.mark.parametrize("name", _KEEPING)
 def test_rules_come_first_and_nothing_before_the_request_changes(name: str) -> None:
     template = _template(TEMPLATES[name])
     first, second = (_text(template, RULES, Message("request", text)) for text in ("One?", "Two?"))
@@ -219,7 +231,7 @@ def test_texts_survive_trimming_and_text_that_looks_like_a_placeholder(name: str
 
 def test_requests_without_a_turn_between_are_merged_only_where_roles_must_alternate() -> None:
     messages = (Message("request", "One?"), CHAT[3], Message("request", "Two?"))
-    assert "One?\n\n$1 = 4\n\nTwo?" in _text(_template(GEMMA), *messages)
+    assert "One?\n\n$1 = 4\n\nTwo?" in _text(_template(FAMILIES["Gemma"]), *messages)
     assert "One?<|im_end|>\n<|im_start|>user\n$1 = 4<|im_end|>" in _text(
         _template(CHATML), *messages
     )
@@ -233,17 +245,88 @@ def test_observations_and_notices_become_one_message() -> None:
     )
 
 
-def test_the_clock_of_a_template_stands_still() -> None:
-    template = ChatTemplate("{{ strftime_now('%H:%M:%S.%f') }}{{ messages[0].content }}")
-    assert _text(template, CHAT[1]) == _text(template, CHAT[1])
+def test_the_clock_of_all_templates_stands_still() -> None:
+    source = "{{ strftime_now('%H:%M:%S.%f') }}{{ messages[0].content }}"
+    assert _text(ChatTemplate(source), CHAT[1]) == _text(ChatTemplate(source), CHAT[1])
+
+
+class _Counting(datetime.datetime):
+    """A date that counts how often it is printed."""
+
+    printed = 0
+
+    def strftime(self, format: str) -> str:
+        _Counting.printed += 1
+        return super().strftime(format)
+
+
+def test_a_turn_more_is_one_rendering_more_and_the_same_again_is_none() -> None:
+    template = ChatTemplate(FAMILIES["Llama 3"], MARKS, now=_Counting(2026, 11, 21))
+    template.render(CHAT[:3])
+    before = _Counting.printed
+    template.render(CHAT[:3])
+    assert _Counting.printed == before
+    template.render(CHAT[:6])
+    assert _Counting.printed == before + 1
+    other = [Message(each.kind, each.text + "?") for each in CHAT]
+    template.render(other[:6])
+    assert _Counting.printed == before + 1
+
+
+def test_old_layouts_are_forgotten_and_made_again() -> None:
+    template = _template(CHATML)
+    expected = template.render(CHAT)
+    for count in range(1, 100):
+        template.render([CHAT[1]] * count)
+    assert template.render(CHAT) == expected
+    assert len(template._layouts) <= 64
+
+
+def test_what_comes_before_a_request_is_known_without_it() -> None:
+    assert _LOADED["ChatML"].prefix((RULES,)) == (
+        Markup("<|im_start|>system\n"),
+        Content("Write plans.\n", turn=False),
+    )
+    assert _LOADED["Gemma"].prefix((RULES,)) == (
+        Markup("<s><start_of_turn>user\n"),
+        Content("Write plans.\n", turn=False),
+    )
+    assert _LOADED["Gemma"].prefix(()) == ()
+
+
+def test_nothing_is_known_where_the_next_request_makes_the_template_begin_anew() -> None:
+    assert _LOADED["embedded"].prefix((RULES,)) == ()
+    assert _LOADED["embedded"].prefix(CHAT[:7]) == ()
+    assert said(_LOADED["embedded"].render(CHAT[:5])) == _LOADED["embedded"].prefix(CHAT[:5])
+
+
+def test_what_a_template_forgets_is_told_where_it_does() -> None:
+    template = _LOADED["embedded"]
+    assert template.forgotten(CHAT[:6]) == ()
+    forgotten = template.forgotten(CHAT[:8])
+    assert forgotten == (*template.render(CHAT[:6]), Content(CHAT[6].text, turn=True))
+    assert template.forgotten(CHAT) == ()
+    assert all(not _LOADED[name].forgotten(CHAT[:8]) for name in _KEEPING)
+
+
+def test_rules_that_a_template_leaves_out_open_the_request() -> None:
+    source = (
+        "{% for m in messages if m.role != 'system' %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+    )
+    assert _text(_template(source), *CHAT[:2]) == "<user>Write plans.\n\n\n Which is warmer? "
 
 
 def test_json_and_loop_controls_are_at_hand() -> None:
     source = (
-        "{% for m in messages %}{% if m.role == 'system' %}{% continue %}{% endif %}"
+        "{% for m in messages %}{% if m.role == 'assistant' %}{% continue %}{% endif %}"
         "{{ {'text': m.content, 'é': 1} | tojson }}{% endfor %}"
     )
-    assert _text(_template(source), RULES, Message("request", "x")) == '{"text": "x", "é": 1}'
+    assert _text(_template(source), CHAT[1]) == '{"text": " Which is warmer? ", "é": 1}'
+
+
+def test_marks_around_what_the_model_wrote_are_read_over() -> None:
+    source = "{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}"
+    assert _text(_template(source), Message("request", "x")) == "x"
 
 
 def test_a_template_that_cannot_be_read_says_why() -> None:
