@@ -8,28 +8,81 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Batch", "next_batch"]
+__all__ = ["Batch", "Row", "Waiting", "next_batch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Tokens of one sequence for one forward pass; the first stands at `position`.
+
+    Scores are wanted behind the last `outputs` of them.
+    """
+
+    slot: int
+    position: int
+    tokens: tuple[int, ...]
+    outputs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Tokens of one sequence for one forward pass; the first stands at `position`.
+    """Rows for one forward pass, at most one of each sequence."""
 
-    `wants_logits` says that the last of them is followed by a choice.
+    rows: tuple[Row, ...]
+
+    @property
+    def size(self) -> int:
+        """How many tokens are in it."""
+        return sum(len(row.tokens) for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What of one sequence is not computed yet.
+
+    `tokens` stand from `position` on; a choice follows the last of them, unless `choice` is False.
+    `drafts` are guesses of what comes behind. `decoding` says that somebody reads along.
     """
 
-    tokens: tuple[int, ...]
+    slot: int
     position: int
-    wants_logits: bool
+    tokens: Sequence[int]
+    drafts: tuple[int, ...] = ()
+    decoding: bool = False
+    choice: bool = True
 
 
-def next_batch(tokens: Sequence[int], evaluated: int, chunk: int) -> Batch:
-    """Take the next tokens that were not evaluated, at most `chunk`; there must be one.
+def next_batch(waiting: Sequence[Waiting], budget: int, *, alone: bool = False) -> Batch:
+    """Take what is computed next: at most `budget` tokens, of the most urgent sequences first.
 
-    A prompt goes through in chunks and a new token alone, and only what reaches the end of the
-    sequence is worth computing logits for.
+    Whoever is decoding comes first, each with all it has, if that leaves a token for each of the
+    others who decode; what then is left of the budget goes to prompts, in the order given. So a
+    long prompt never holds up an answer for more than one pass of `budget` tokens. Drafts are
+    taken whole or not at all. `alone` puts one sequence in a pass, for results that do not depend
+    on company.
     """
-    end = min(evaluated + chunk, len(tokens))
-    if end <= evaluated:
-        raise ValueError(f"nothing is left to evaluate after {evaluated} tokens")
-    return Batch(tuple(tokens[evaluated:end]), evaluated, end == len(tokens))
+    rows: list[Row] = []
+    left = budget
+    decoding = [each for each in waiting if each.decoding]
+    prompts = [each for each in waiting if not each.decoding]
+    for place, each in enumerate([*decoding, *prompts]):
+        if left <= 0 or (alone and rows):
+            break
+        behind = 0 if alone else max(0, len(decoding) - place - 1)
+        row = _row(each, max(1, left - behind))
+        rows.append(row)
+        left -= len(row.tokens)
+    if not rows:
+        raise ValueError("nothing waits to be computed")
+    return Batch(tuple(rows))
+
+
+def _row(waiting: Waiting, most: int) -> Row:
+    count = len(waiting.tokens)
+    if count > most:
+        return Row(waiting.slot, waiting.position, tuple(waiting.tokens[:most]))
+    if not waiting.choice:
+        return Row(waiting.slot, waiting.position, tuple(waiting.tokens))
+    drafts = waiting.drafts if count + len(waiting.drafts) <= most else ()
+    tokens = (*waiting.tokens, *drafts)
+    return Row(waiting.slot, waiting.position, tokens, 1 + len(drafts))

@@ -7,41 +7,71 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio import to_thread
 
-from llmcompiler.engine.gguf import read_header
+from llmcompiler.engine.gguf import Header, read_header
 from llmcompiler.engine.mailbox import Mailbox
-from llmcompiler.engine.model import Model
 from llmcompiler.engine.options import EngineOptions, read_options
-from llmcompiler.errors import ConfigurationError, ModelError, ModelFileError
-from llmcompiler.llms.assembly import Written, assemble
-from llmcompiler.llms.template import CHATML, ChatTemplate
-from llmcompiler.messages import Delta, Finished, Message, Prompt, Sampling, TextDelta, Usage
+from llmcompiler.engine.request import (
+    BACKGROUND,
+    Ended,
+    Failed,
+    Job,
+    Output,
+    Piece,
+    Progress,
+    Request,
+)
+from llmcompiler.errors import ConfigurationError, LLMCompilerError, ModelError, ModelFileError
+from llmcompiler.llms.assembly import Written, assemble, lost_tokens
+from llmcompiler.llms.template import CHATML, ChatTemplate, Part
+from llmcompiler.messages import (
+    Delta,
+    Finished,
+    Logprob,
+    Message,
+    Prompt,
+    Sampling,
+    TextDelta,
+    Usage,
+)
 
 if TYPE_CHECKING:
-    from llmcompiler.engine.loop import Engine, Output, Request
+    from llmcompiler.engine.loop import Engine
 
-__all__ = ["LocalLLM"]
+__all__ = ["LocalLLM", "Reply"]
 
 _log = logging.getLogger("llmcompiler.llms.local")
 
 # What ends a turn for a model without a template, whose vocabulary may not know ChatML's marks.
 _CHATML_STOP = "<|im_end|>"
 
+_AHEAD = 16  # conversations that may be computed ahead at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole reply, how it ended, and the logprobs of its tokens if they were asked for."""
+
+    text: str
+    finished: Finished
+    logprobs: tuple[Logprob, ...] = ()
+
 
 class LocalLLM:
     """A GGUF model in this process, on a thread of its own.
 
     The file's header is read at once, so that a wrong file is told early; the weights are loaded,
-    off the event loop, by the first request or by `load`. Requests are served one after another,
-    in the order in which they come, and what a prompt shares with the last one is not computed
-    again. After `aclose` the next request loads the weights anew.
+    off the event loop, by the first request or by `load`. Requests are computed together, as many
+    as `rows` at a time, and what a prompt shares with any that is still in the cache is not
+    computed again. After `aclose` the next request loads the weights anew.
 
     Raises:
         ModelFileError: the file is missing, is not GGUF, or is truncated.
@@ -57,6 +87,7 @@ class LocalLLM:
         self._header = read_header(path)
         self._loading = threading.Lock()
         self._loaded: _Loaded | None = None
+        self._ahead: list[tuple[tuple[Message, ...], Job]] = []
 
     @classmethod
     async def load(
@@ -108,6 +139,81 @@ class LocalLLM:
         finally:
             job.cancel()
 
+    async def sample(self, prompt: Prompt, sampling: Sampling, count: int) -> list[Reply]:
+        """Write `count` replies to one prompt, together; the prompt is computed once.
+
+        Where a seed is given, each reply has the next.
+
+        Raises:
+            ModelError: one of them failed; the others are stopped.
+        """
+        replies: list[Reply | None] = [None] * count
+
+        async def write(place: int) -> None:
+            seed = None if sampling.seed is None else sampling.seed + place
+            text, logprobs = "", tuple[Logprob, ...]()
+            async for delta in self.stream(prompt, replace(sampling, seed=seed)):
+                if isinstance(delta, Finished):
+                    replies[place] = Reply(text, delta, logprobs)
+                else:
+                    text, logprobs = text + delta.text, logprobs + delta.logprobs
+
+        try:
+            async with anyio.create_task_group() as group:
+                for place in range(count):
+                    group.start_soon(write, place)
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return [reply for reply in replies if reply is not None]
+
+    def anticipate(self, messages: tuple[Message, ...]) -> None:
+        """Compute what prompts that begin with `messages` have in common, while nothing else waits.
+
+        A hint: it returns at once and never fails. The first one begins to load the weights.
+        """
+        loaded = self._loaded
+        if loaded is None:
+            loading = threading.Thread(
+                target=self._load_ahead, args=(messages,), name="llmcompiler-loading", daemon=True
+            )
+            loading.start()
+            return
+        ahead = []
+        for before, job in self._ahead[-_AHEAD:]:
+            if before == messages[: len(before)]:
+                job.cancel()
+            else:
+                ahead.append((before, job))
+        try:
+            job = loaded.engine.submit(loaded.beginning(messages), lambda output: None)
+        except ModelError:  # it is being closed
+            return
+        self._ahead = [*ahead, (messages, job)]
+
+    async def warm(self, messages: tuple[Message, ...]) -> None:
+        """Load the weights, compute what prompts that begin with `messages` share, and keep it.
+
+        With a `cache_dir` it is on disk from then on, and the next process begins with it.
+
+        Raises:
+            ModelError: it could not be computed.
+            ContextLengthError: it does not fit the context.
+        """
+        loaded = await self._ready()
+        mailbox: Mailbox[Output] = Mailbox()
+        job = loaded.engine.submit(loaded.beginning(messages, keep=True), mailbox.put)
+        try:
+            while True:
+                match await mailbox.get():
+                    case Ended():
+                        return
+                    case Failed(error):
+                        raise error
+                    case _:
+                        pass
+        finally:
+            job.cancel()
+
     async def aclose(self) -> None:
         """Stop what is under way, which ends as cut, and free the model's memory."""
         with anyio.CancelScope(shield=True):
@@ -126,15 +232,23 @@ class LocalLLM:
         """Load the weights unless they are; whoever waits for the same may have given up."""
         with self._loading:
             if self._loaded is None:
-                model = Model(self._header, self._options, stopped.is_set)
-                self._loaded = _Loaded.start(model)
+                self._loaded = _Loaded.start(self._header, self._options, stopped.is_set)
             return self._loaded
+
+    def _load_ahead(self, messages: tuple[Message, ...]) -> None:
+        try:
+            self._load(threading.Event())
+        except LLMCompilerError as error:  # whoever asks next is told
+            _log.debug("loading ahead failed: %s", error)
+        else:
+            self.anticipate(messages)
 
     def _close(self) -> None:
         with self._loading:
             if self._loaded is not None:
                 self._loaded.engine.close()
                 self._loaded = None
+                self._ahead.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,33 +261,49 @@ class _Loaded:
     stops: tuple[str, ...]
 
     @classmethod
-    def start(cls, model: Model) -> _Loaded:
-        from llmcompiler.engine.loop import Engine  # needs numpy, which loading has asked for
+    def start(cls, header: Header, options: EngineOptions, stopped: Callable[[], bool]) -> _Loaded:
+        from llmcompiler.engine.loop import Engine  # needs numpy, which is a part of the extra
 
-        source = model.header.text("tokenizer.chat_template")
+        engine = Engine.open(header, options, stopped)
+        source = header.text("tokenizer.chat_template")
         try:
-            template = ChatTemplate(source or CHATML, model.marks)
+            template = ChatTemplate(source or CHATML, engine.model.marks)
         except ConfigurationError as error:
-            model.close()
-            raise ModelFileError(str(model.header.path), str(error)) from None
+            engine.close()
+            raise ModelFileError(str(header.path), str(error)) from None
         stops = () if source else (_CHATML_STOP,)
-        return cls(Engine(model), template, Written(model), stops)
+        return cls(engine, template, Written(engine.model), stops)
 
     def request(self, prompt: Prompt, sampling: Sampling) -> Request:
         """Put `prompt` in the engine's words."""
-        from llmcompiler.engine.loop import Request
-
-        def tokens() -> list[int]:
-            return assemble(self.template.render(prompt.messages), self.engine.model, self.written)
-
         return Request(
-            prompt=tokens,
+            prompt=partial(self._whole, prompt.messages),
             wrote=self.written.remember,
             sampling=replace(sampling, stop=(*sampling.stop, *self.stops)),
             grammar=prompt.grammar,
             schema=prompt.schema,
             sources=_sources(prompt.messages),
+            priority=sampling.priority,
         )
+
+    def beginning(self, messages: tuple[Message, ...], *, keep: bool = False) -> Request:
+        """Ask for what prompts that begin with `messages` share to be computed."""
+        return Request(
+            prompt=lambda: self._tokens(self.template.prefix(messages)),
+            priority=0 if keep else BACKGROUND,
+            silent=True,
+            keep=keep,
+        )
+
+    def _whole(self, messages: tuple[Message, ...]) -> list[int]:
+        tokens = self._tokens(self.template.render(messages))
+        if forgotten := self.template.forgotten(messages):
+            lost = lost_tokens(self._tokens(forgotten), tokens)
+            _log.info("the chat template begins anew: %d tokens are not used again", lost)
+        return tokens
+
+    def _tokens(self, parts: tuple[Part, ...]) -> list[int]:
+        return assemble(parts, self.engine.model, self.written)
 
 
 def _sources(messages: tuple[Message, ...]) -> tuple[str, ...]:
@@ -184,15 +314,13 @@ def _sources(messages: tuple[Message, ...]) -> tuple[str, ...]:
 
 def _delta(output: Output | None, timeout: float, *, begun: bool) -> Delta | None:
     """Put what the engine says in the words of an `LLM`; nothing at all is a timeout."""
-    from llmcompiler.engine.loop import Ended, Failed, Piece, Progress
-
     match output:
         case Progress():
             return None
-        case Piece(text):
-            return TextDelta(text)
-        case Ended(reason, usage):
-            return Finished(reason, usage)
+        case Piece(text, logprobs):
+            return TextDelta(text, logprobs)
+        case Ended(reason, usage, figures):
+            return Finished(reason, usage, figures)
         case Failed(error) if not begun:
             raise error
         case Failed(error):

@@ -1,0 +1,233 @@
+"""What becomes of one request, step by step: what it wants computed, and what it makes of scores?
+
+It does not know other requests, slots' contents or the model; scores in, tokens and text out.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Collection, Sequence
+
+from llmcompiler.engine.batcher import Row, Waiting
+from llmcompiler.engine.constraint import Constraint
+from llmcompiler.engine.cost import DraftPolicy
+from llmcompiler.engine.drafts import Drafts
+from llmcompiler.engine.figures import Meter
+from llmcompiler.engine.request import Job
+from llmcompiler.engine.sampler import Logits, Sampler
+from llmcompiler.engine.sequence import TextStream, TokenSequence
+from llmcompiler.messages import FinishReason, Logprob, Usage
+
+__all__ = ["Live"]
+
+_CAUGHT_UP = 64  # tokens that may wait while somebody reads along; more is a prompt again
+
+
+class Live:
+    """A request in the engine's hands; `slot` is where it sits, or -1, and `prompt` its prompt.
+
+    `n_ctx` is the most tokens that it may have. Without `drafts` nothing is guessed ahead.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        order: int,
+        sequence: TokenSequence,
+        *,
+        n_ctx: int,
+        piece: Callable[[int], bytes],
+        end_tokens: Collection[int],
+        sampler: Sampler,
+        constraint: Constraint | None,
+        text: TextStream,
+        meter: Meter,
+        drafts: Callable[[], Drafts] | None = None,
+        policy: DraftPolicy | None = None,
+    ) -> None:
+        self.job = job
+        self.order = order
+        self.priority = job.request.priority
+        self.sequence = sequence
+        self.prompt = array("i", sequence.tokens)
+        self.meter = meter
+        self.slot = -1
+        self.resumed = False
+        room = n_ctx - sequence.prompt_length
+        self._limit = min(room, job.request.sampling.max_tokens or room)
+        self._piece = piece
+        self._end_tokens = end_tokens
+        self._sampler = sampler
+        self._constraint = constraint
+        self._text = text
+        self._open_drafts = drafts
+        self._drafts: Drafts | None = None
+        self._policy = policy
+        self._spoken: list[str] = []
+        self._top = job.request.sampling.logprobs
+
+    @property
+    def pending(self) -> int:
+        """How many tokens are not computed yet."""
+        return len(self.sequence.tokens) - self.sequence.evaluated
+
+    @property
+    def decoding(self) -> bool:
+        """Whether somebody reads along."""
+        return self.sequence.generated_length > 0 and self.pending <= _CAUGHT_UP
+
+    @property
+    def thinking(self) -> float:
+        """The time spent under the constraint so far, in seconds."""
+        return self._constraint.seconds if self._constraint else 0.0
+
+    def sit(self, slot: int, held: int) -> None:
+        """Take a slot that holds the first `held` tokens."""
+        self.slot = slot
+        self.sequence.evaluated = held
+        if not self.resumed:
+            self.sequence.reused = self.meter.reused = held
+
+    def begin(self) -> FinishReason | None:
+        """Write what the constraint leaves no choice about before anything was computed."""
+        if self.resumed or self._constraint is None or self.job.request.silent:
+            return None
+        reason = self._force([])
+        self.meter.arrived(self.sequence.generated_length)
+        return reason
+
+    def stand(self) -> None:
+        """Give the slot up, to go on later."""
+        self.slot = -1
+        self.resumed = True
+
+    def waiting(self, budget: int, width: int, requests: int) -> Waiting:
+        """Say what is to be computed next, in a pass of `width` tokens that `requests` decode in."""
+        sequence = self.sequence
+        at = sequence.evaluated
+        tokens = sequence.tokens[at : at + budget + 1]
+        drafts = self._draft(width, requests) if self.decoding and len(tokens) < budget else ()
+        choice = not self.job.request.silent
+        return Waiting(self.slot, at, tokens, drafts, self.decoding, choice)
+
+    def advance(self, row: Row, scores: Logits | None) -> tuple[int, FinishReason | None]:
+        """Go on from a computed row; say how many of its tokens stand, and whether this was all.
+
+        `scores` has one row of scores for each output. Drafts stand as far as they are what would
+        have been chosen.
+        """
+        sequence, count = self.sequence, len(row.tokens)
+        self.meter.evaluated += max(
+            0, min(sequence.prompt_length, row.position + count) - row.position
+        )
+        if not row.outputs or scores is None:
+            return count, "stop" if row.position + count == len(sequence.tokens) else None
+        drafts = row.tokens[count - row.outputs + 1 :]
+        before = sequence.generated_length
+        accepted, reason = self._walk(drafts, scores)
+        self.meter.arrived(sequence.generated_length - before)
+        if self._drafts is not None:
+            self._drafts.extend(sequence.tokens[sequence.prompt_length + before :])
+        if drafts and self._policy is not None:
+            self._policy.observe(len(drafts), accepted)
+            self.meter.drafted += len(drafts)
+            self.meter.accepted += accepted
+        return count - len(drafts) + accepted, reason
+
+    def spoken(self) -> tuple[str, tuple[Logprob, ...]]:
+        """Return what may be shown since the last call."""
+        text = "".join(self._spoken)
+        self._spoken.clear()
+        return text, () if self._top is None else self._text.take_logprobs()
+
+    def usage(self) -> Usage:
+        """Count the tokens."""
+        sequence = self.sequence
+        return Usage(sequence.prompt_length, sequence.reused, sequence.generated_length, 1)
+
+    def end(self) -> None:
+        """Give out what was held back, and tell who keeps the tokens."""
+        self.job.request.wrote(self.sequence.generated)
+        self._spoken.append(self._text.finish())
+
+    def close(self) -> None:
+        """Let go of what guesses ahead."""
+        if self._drafts is not None:
+            self._drafts.close()
+
+    def _walk(self, drafts: tuple[int, ...], scores: Logits) -> tuple[int, FinishReason | None]:
+        """Choose token after token as far as the drafts were right; count those that were."""
+        at = 0
+        while True:
+            token, reason = self._choose(scores[at])
+            if reason is not None:
+                return at, reason
+            chosen = [token]
+            reason = self._take(token, scores[at]) or self._force(chosen)
+            right = _right(drafts[at:], chosen)
+            at += right
+            if reason is not None or right < len(chosen):
+                return at, reason
+
+    def _choose(self, scores: Logits) -> tuple[int, FinishReason | None]:
+        if self._constraint is None:
+            token = self._sampler.pick(scores)
+        else:
+            token = self._constraint.choose(scores, self._sampler)
+        if token in self._end_tokens:
+            return token, "stop"
+        if self._constraint is not None:
+            self._constraint.advance(token)
+        return token, None
+
+    def _force(self, chosen: list[int]) -> FinishReason | None:
+        """Take what the constraint leaves no choice about, and note it in `chosen`."""
+        if self._constraint is None:
+            return None
+        for token in self._constraint.forced():
+            chosen.append(token)
+            self.meter.forced += 1
+            reason = self._take(token)
+            if reason is not None:
+                return reason
+        return "stop" if self._constraint.complete else None
+
+    def _take(self, token: int, scores: Logits | None = None) -> FinishReason | None:
+        """Add a token to the reply; say whether that ends it."""
+        self.sequence.tokens.append(token)
+        self._sampler.accept(token)
+        logprob = None if self._top is None else self._logprob(token, scores, self._top)
+        self._spoken.append(self._text.push(self._piece(token), logprob))
+        if self._text.stopped:
+            return "stop"
+        return "length" if self.sequence.generated_length >= self._limit else None
+
+    def _logprob(self, token: int, scores: Logits | None, top: int) -> Logprob:
+        """Say how likely a token was; one that was forced was certain."""
+        if scores is None:
+            return Logprob(self._shown(token), 0.0)
+        chance, others = self._sampler.logprob(scores, token, top)
+        return Logprob(
+            self._shown(token), chance, tuple((self._shown(other), c) for other, c in others)
+        )
+
+    def _shown(self, token: int) -> str:
+        return self._piece(token).decode("utf-8", "replace")
+
+    def _draft(self, width: int, requests: int) -> tuple[int, ...]:
+        most = self._limit - self.sequence.generated_length - 1
+        if self._open_drafts is None or self._policy is None or most <= 0:
+            return ()
+        if self._drafts is None:
+            self._drafts = self._open_drafts()
+            self._drafts.extend(self.sequence.generated)
+        admit = None if self._constraint is None else self._constraint.admit
+        return self._policy.guess(self._drafts, width, requests=requests, most=most, admit=admit)
+
+
+def _right(drafts: Sequence[int], chosen: Sequence[int]) -> int:
+    """Count the drafts that were chosen."""
+    for count, (draft, token) in enumerate(zip(drafts, chosen, strict=False)):
+        if draft != token:
+            return count
+    return min(len(drafts), len(chosen))

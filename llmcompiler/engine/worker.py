@@ -1,0 +1,360 @@
+"""How do requests become streams of text: admit, batch, compute, choose, deliver?
+
+What the engine's thread does. It does not know event loops or conversations; what may be chosen,
+what is remembered and what goes into a pass are decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from time import perf_counter
+
+from llmcompiler.engine.batcher import Batch, Waiting, next_batch
+from llmcompiler.engine.cache import common_prefix
+from llmcompiler.engine.context import Broken, Context, NoRoom
+from llmcompiler.engine.live import Live
+from llmcompiler.engine.request import Ended, Failed, Job, Piece, Progress
+from llmcompiler.engine.seats import Seats
+from llmcompiler.engine.threads import ThreadShare
+from llmcompiler.errors import ContextLengthError, LLMCompilerError, ModelError
+from llmcompiler.messages import FinishReason
+
+__all__ = ["Desk", "Worker"]
+
+_log = logging.getLogger("llmcompiler.engine")
+_CLOSED = "the model was closed: load it again"
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a worker works with; `open_context` makes the context anew when it broke."""
+
+    context: Context
+    seats: Seats
+    threads: ThreadShare
+    open_live: Callable[[Job, int], Live]
+    open_context: Callable[[], Context]
+    rows: int
+    alone: bool
+
+
+class Worker:
+    """Serves requests, many in one pass; only `queue` and `stop` are for other threads."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.context = desk.context
+        self._desk = desk
+        self._seats = desk.seats
+        self._inbox: SimpleQueue[Job | None] = SimpleQueue()
+        self._door = threading.Lock()
+        self._stopping = False
+        self._asked: list[Live] = []
+        self._live: list[Live] = []
+        self._count = 0
+        self._computing_with = 0
+
+    def queue(self, job: Job) -> None:
+        """Take a request in.
+
+        Raises:
+            ModelError: the engine was closed.
+        """
+        with self._door:
+            if self._stopping:
+                raise ModelError(_CLOSED)
+            self._inbox.put(job)
+
+    def stop(self) -> None:
+        """End what is under way after the step in progress, and take nothing in any more."""
+        with self._door:
+            if not self._stopping:
+                self._stopping = True
+                self._inbox.put(None)
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        try:
+            while self._receive():
+                self._admit()
+                if self._live:
+                    self._step()
+        finally:
+            self._dismiss()
+
+    # who comes, and who goes -------------------------------------------------------------------
+
+    def _receive(self) -> bool:
+        """Take in what was asked, waiting if there is nothing else to do; False to stop."""
+        while not self._stopping:
+            busy = bool(self._asked or self._live)
+            if not busy:
+                self._desk.threads.end(more=False)
+            try:
+                job = self._inbox.get(block=not busy)
+            except Empty:
+                return True
+            if job is not None and not job.cancelled:
+                self._sweep()  # what they wrote may be a part of what is asked now
+                self._open(job)
+        return False
+
+    def _sweep(self) -> None:
+        """End what was cancelled."""
+        for live in [each for each in self._live if each.job.cancelled]:
+            self._finish(live, "cut")
+        for live in [each for each in self._asked if each.job.cancelled]:
+            self._asked.remove(live)
+            self._close(live)
+
+    def _open(self, job: Job) -> None:
+        self._count += 1
+        try:
+            live = self._desk.open_live(job, self._count)
+            prompt, limit = live.sequence.prompt_length, self.context.n_ctx
+            if not prompt:
+                raise ModelError("the prompt is empty: there is nothing to go on from")
+            if prompt + (0 if job.request.silent else 1) > limit:
+                raise ContextLengthError(prompt + 1, limit)
+        except Exception as error:  # noqa: BLE001 - the thread must outlive any request
+            job.deliver(Failed(_typed(error)))
+            return
+        self._asked.append(live)
+
+    def _admit(self) -> None:
+        """Seat as many of those who asked as there is room for, the most urgent first."""
+        self._sweep()
+        for live in sorted(self._asked, key=_urgency):
+            if len(self._live) >= self._desk.rows:
+                break
+            try:
+                seated = self._seat(live)
+            except Exception as error:  # noqa: BLE001 - the thread must outlive any request
+                self._asked.remove(live)
+                live.job.deliver(Failed(_typed(error)))
+                continue
+            if seated:
+                self._asked.remove(live)
+                self._live.append(live)
+                self._begin(live)
+
+    def _begin(self, live: Live) -> None:
+        live.job.deliver(Progress())
+        try:
+            reason = live.begin()
+        except Exception as error:  # noqa: BLE001 - the thread must outlive any request
+            self._fail(live, error)
+            return
+        self._say(live)
+        if reason is not None:
+            self._finish(live, reason)
+
+    def _seat(self, live: Live) -> bool:
+        """Find a request a slot, unless what it needs is being computed right now."""
+        tokens = live.sequence.tokens
+        if not live.job.request.silent:
+            self._hush(live)
+        known = self._seats.known(tokens)
+        reserved = 0
+        for other in self._live:
+            shared = min(common_prefix(live.prompt, other.prompt), len(tokens) - 1)
+            if shared > max(known, other.sequence.evaluated):
+                other.priority = min(other.priority, live.priority)
+                return False
+            reserved += len(other.sequence.tokens) - other.sequence.evaluated
+        found = self._seats.take(tokens, reserved)
+        if found is None and not self._live:
+            raise ModelError("there is no room for the request in the context: raise n_ctx")
+        if found is None:
+            return False
+        live.sit(*found)
+        return True
+
+    def _hush(self, live: Live) -> None:
+        """End what is computed ahead of a request like this one, which goes on from there."""
+        for other in self._live:
+            request = other.job.request
+            if request.silent and not request.keep:
+                shared = common_prefix(live.prompt, other.prompt)
+                if shared >= other.sequence.evaluated and shared:
+                    self._finish(other, "cut")
+                    return
+
+    def _finish(self, live: Live, reason: FinishReason) -> None:
+        """Take a request to its end; its slot remembers what it holds."""
+        self._leave(live)
+        live.end()
+        self._say(live)
+        live.job.deliver(Ended(reason, live.usage(), live.meter.figures()))
+
+    def _close(self, live: Live) -> None:
+        """Turn away a request that waits; one that had begun before ends as cut."""
+        if not live.resumed:
+            if not live.job.cancelled:
+                live.job.deliver(Failed(ModelError(_CLOSED)))
+            return
+        live.end()
+        self._say(live)
+        live.job.deliver(Ended("cut", live.usage(), live.meter.figures()))
+
+    def _fail(self, live: Live, error: Exception) -> None:
+        self._seats.forget(live.slot)
+        self._leave(live)
+        live.job.deliver(Failed(_typed(error)))
+
+    def _leave(self, live: Live) -> None:
+        if live.job.request.keep and live.sequence.evaluated == len(live.sequence.tokens):
+            self._seats.keep(live.slot)
+        self._live.remove(live)
+        self._seats.leave(live.slot)
+        live.close()
+
+    def _preempt(self, live: Live) -> None:
+        """Send a request back to wait; it goes on later with what it has."""
+        _log.debug("a request of %d tokens waits for room", len(live.sequence.tokens))
+        self._live.remove(live)
+        self._seats.leave(live.slot)
+        live.stand()
+        self._asked.append(live)
+
+    def _dismiss(self) -> None:
+        """End or fail everything, save what is known, and free the context."""
+        for live in [*self._live]:
+            self._finish(live, "cut")
+        for live in self._asked:
+            self._close(live)
+        while True:
+            try:
+                job = self._inbox.get(block=False)
+            except Empty:
+                break
+            if job is not None:
+                job.deliver(Failed(ModelError(_CLOSED)))
+        try:
+            self._seats.save_all()
+        except Exception:  # noqa: BLE001 - closing goes on
+            _log.exception("what the cache held could not be saved")
+        self.context.close()
+
+    # one step ----------------------------------------------------------------------------------
+
+    def _step(self) -> None:
+        """Compute one batch and take everybody in it further."""
+        batch = self._batch()
+        if self._seats.room(batch.size):
+            self._compute(batch)
+        elif len(self._live) > 1:
+            self._preempt(max(self._live, key=_urgency))
+        else:
+            self._finish(self._live[0], "length")
+
+    def _batch(self) -> Batch:
+        live = sorted(self._live, key=_urgency)
+        if self._desk.alone:
+            live = [min(live, key=lambda each: each.meter.steps)]
+        pending = [each.pending for each in live if each.decoding]
+        budget, width = self.context.batch, sum(pending)
+        waiting: list[Waiting] = []
+        for each in live:
+            waiting.append(each.waiting(budget, width, len(pending)))
+            width += len(waiting[-1].drafts)
+        return next_batch(waiting, budget, alone=self._desk.alone)
+
+    def _compute(self, batch: Batch) -> None:
+        begun = perf_counter()
+        seated = {live.slot: live for live in self._live}
+        thinking = sum(live.thinking for live in self._live)
+        threads = self._desk.threads.begin()
+        if threads != self._computing_with:
+            self.context.set_threads(threads)
+            self._computing_with = threads
+        try:
+            self.context.evaluate(batch)
+        except Exception as error:  # noqa: BLE001 - the thread must outlive any request
+            self._desk.threads.end(more=True)
+            self._recover(batch, error)
+            return
+        self._desk.threads.end(more=True)
+        decode = perf_counter() - begun
+        ended = self._advance(batch, seated)
+        thinking = sum(live.thinking for live in seated.values()) - thinking
+        rest = perf_counter() - begun - decode - thinking
+        for row in batch.rows:
+            seated[row.slot].meter.step(
+                decode=decode, constraint=thinking, python=rest, prefill=not row.outputs
+            )
+        for live, reason in ended:
+            self._finish(live, reason)
+
+    def _advance(self, batch: Batch, seated: dict[int, Live]) -> list[tuple[Live, FinishReason]]:
+        """Let everybody in the batch choose what follows and show it; return who is done."""
+        ended: list[tuple[Live, FinishReason]] = []
+        logits = self.context.logits() if any(row.outputs for row in batch.rows) else None
+        at = 0
+        for row in batch.rows:
+            live = seated[row.slot]
+            scores = None if logits is None else logits[at : at + row.outputs]
+            at += row.outputs
+            try:
+                kept, reason = live.advance(row, scores)
+                self._seats.extend(live.slot, row.tokens[:kept], len(row.tokens))
+                live.sequence.evaluated += kept
+            except Exception as error:  # noqa: BLE001 - the thread must outlive any request
+                self._fail(live, error)
+                continue
+            self._say(live, progress=not row.outputs)
+            if reason is not None:
+                ended.append((live, reason))
+        return ended
+
+    def _recover(self, batch: Batch, error: Exception) -> None:
+        """Go on after a pass that failed, at the cost of as few requests as can be."""
+        if isinstance(error, NoRoom) and self._seats.evict():
+            return
+        if isinstance(error, NoRoom) and len(self._live) > 1:
+            self._preempt(max(self._live, key=_urgency))
+            return
+        seated = {live.slot: live for live in self._live}
+        for row in batch.rows:
+            self.context.trim(row.slot, row.position)
+        if len(batch.rows) > 1:
+            _log.warning("a pass of %d requests failed: each is tried alone", len(batch.rows))
+            for row in batch.rows:
+                if seated[row.slot] in self._live:
+                    self._compute(Batch((row,)))
+            return
+        self._fail(seated[batch.rows[0].slot], error)
+        if isinstance(error, Broken):
+            self._rebuild()
+
+    def _rebuild(self) -> None:
+        """Replace a context that fails; whoever is being served goes on from the beginning."""
+        for live in [*self._live]:
+            self._preempt(live)
+        self.context.close()
+        self.context = self._desk.open_context()
+        self._computing_with = 0
+        self._seats.reopen(self.context)
+
+    def _say(self, live: Live, *, progress: bool = False) -> None:
+        text, logprobs = live.spoken()
+        if text or logprobs:
+            live.job.deliver(Piece(text, logprobs))
+        elif progress:
+            live.job.deliver(Progress())
+
+
+def _urgency(live: Live) -> tuple[int, int]:
+    return live.priority, live.order
+
+
+def _typed(error: Exception) -> LLMCompilerError:
+    if isinstance(error, LLMCompilerError):
+        return error
+    _log.error("the engine failed", exc_info=error)
+    failure = ModelError(f"the engine failed: {type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure
