@@ -19,12 +19,12 @@ from llmcompiler.errors import EmptyRequestError
 from llmcompiler.events import Emitter, Event, Sink
 from llmcompiler.graph import in_order
 from llmcompiler.limits import Limits
-from llmcompiler.messages import LLM
+from llmcompiler.messages import LLM, Anticipates, Message
 from llmcompiler.output import OutputType
 from llmcompiler.plan import Plan
 from llmcompiler.registry import bundled_tools, load_model, load_planner
 from llmcompiler.result import Result
-from llmcompiler.roles import Planner
+from llmcompiler.roles import Foresees, Planner, TurnRequest
 from llmcompiler.run import Run, Setup
 from llmcompiler.toolbox import Toolbox, ToolLike
 from llmcompiler.transcript import Transcript
@@ -232,6 +232,33 @@ class Agent(Generic[Out]):
         finally:
             # By identity, not from the end: blocks of concurrent tasks may overlap.
             self._setups = [setup for setup in self._setups if setup is not other]
+
+    def foresee(self, history: Transcript = _NEW) -> None:
+        """Let the model read what the next request of a conversation will begin with.
+
+        A hint, for while the user is typing: it returns at once. A model on this machine then
+        answers sooner; others do nothing with it.
+        """
+        llm, opening = self._opening(history)
+        if isinstance(llm, Anticipates):
+            llm.anticipate(opening)
+
+    async def warm(self) -> None:
+        """Load a model on this machine, and let it read rules and tools, to be kept from then on.
+
+        Raises:
+            LLMCompilerError: the model cannot be loaded.
+        """
+        llm, opening = self._opening(_NEW)
+        if isinstance(llm, Anticipates):
+            await llm.warm(opening)
+
+    def _opening(self, history: Transcript) -> tuple[LLM, tuple[Message, ...]]:
+        setup = self._setup
+        if not isinstance(setup.planner, Foresees):
+            return setup.llm, ()
+        asking = TurnRequest(history, setup.toolbox, "any", 1, setup.output.schema)
+        return setup.llm, setup.planner.foreseen(asking)
 
     async def aclose(self) -> None:
         """Close the models that this agent loaded itself."""

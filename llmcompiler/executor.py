@@ -96,7 +96,7 @@ class Executor:
         self._started: dict[TaskId, _Step] = {}
         self._stopped = False
         self._breath = 0.0
-        self._settled = anyio.Event()
+        self._stirred = anyio.Event()
         self._threads = anyio.CapacityLimiter(concurrency)
         self._group: TaskGroup = anyio.create_task_group()
         # One scope for each worker: the group's own would stop whoever holds this executor too.
@@ -139,11 +139,21 @@ class Executor:
         """How many tasks have no outcome yet."""
         return self._frontier.unsettled
 
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called: nothing is waited for any more."""
+        return self._stopped
+
     async def wait_settled(self) -> None:
         """Wait until every task that was added has an outcome."""
         while self._frontier.unsettled and not self._stopped:
-            self._settled = anyio.Event()
-            await self._settled.wait()
+            await self.wait_more(len(self.observations))
+
+    async def wait_more(self, count: int) -> None:
+        """Wait until there are more than `count` observations, or nothing is unsettled."""
+        while len(self.observations) <= count and self._frontier.unsettled and not self._stopped:
+            self._stirred = anyio.Event()
+            await self._stirred.wait()
 
     def stop(self, reason: str) -> None:
         """Stop every running call for good and record what is unfinished as cancelled."""
@@ -161,7 +171,7 @@ class Executor:
             else:
                 began = step.ready if step.began < 0 else step.began
                 self._record(task, outcome, Timing(step.ready, began, now), step.start.args)
-        self._settled.set()
+        self._stirred.set()
 
     def _waits_for_seal(self, task: Task) -> bool:
         return (task.policy.effects or self._toolbox[task.tool].effects) == "write"
@@ -178,7 +188,7 @@ class Executor:
             else:
                 self._enqueue(command)
         if not self._frontier.unsettled:
-            self._settled.set()
+            self._stirred.set()
 
     def _enqueue(self, start: Start) -> None:
         step = _Step(start, self._toolbox[start.task.tool], self._emitter.now())
@@ -320,6 +330,7 @@ class Executor:
         self, task: Task, outcome: Outcome, timing: Timing, args: Mapping[str, Json] | None
     ) -> None:
         self.observations.append(Observation(task, outcome, timing, args))
+        self._stirred.set()
         emit = self._emitter.emit
         match outcome:
             case Ok(value):

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from llmcompiler.errors import PlanError
-from llmcompiler.messages import LLM, FinishReason
+from llmcompiler.messages import LLM, FinishReason, Grammar, Message
 from llmcompiler.plan import Task, TaskId
 from llmcompiler.toolbox import Toolbox
 from llmcompiler.transcript import Transcript
@@ -18,6 +18,7 @@ from llmcompiler.transcript import Transcript
 __all__ = [
     "Allow",
     "AnswerText",
+    "Foresees",
     "Ignored",
     "Planner",
     "Read",
@@ -122,6 +123,15 @@ class Planner(Protocol):
         """Take one turn: items as they are read, `TurnEnded` last. Closing early stops the model."""
         ...
 
-    def grammar(self, request: TurnRequest) -> str | None:
+    def grammar(self, request: TurnRequest) -> str | Grammar | None:
         """Return the grammar that the turn would be held to, for looking at; None if none."""
+        ...
+
+
+@runtime_checkable
+class Foresees(Protocol):
+    """A planner that knows beforehand what its coming prompt will begin with."""
+
+    def foreseen(self, request: TurnRequest) -> tuple[Message, ...]:
+        """Return what every prompt begins with of a turn whose transcript begins as `request`'s."""
         ...

@@ -31,18 +31,18 @@ from llmcompiler.events import (
     RunFailed,
     RunFinished,
     RunStarted,
-    UsageUpdated,
 )
 from llmcompiler.executor import Executor
 from llmcompiler.intake import Intake
 from llmcompiler.language import write_plan
 from llmcompiler.limits import Limits
-from llmcompiler.llms.metered import MeteredLLM
-from llmcompiler.messages import LLM, Usage
+from llmcompiler.llms.metered import Account, MeteredLLM
+from llmcompiler.messages import LLM, Anticipates
+from llmcompiler.news import News
 from llmcompiler.output import OutputType
-from llmcompiler.plan import Observation, Ok, Plan, TaskId, plan_to_json
+from llmcompiler.plan import Observation, Plan, TaskId, plan_to_json
 from llmcompiler.result import Result, Status
-from llmcompiler.roles import Allow, Planner, TurnRequest
+from llmcompiler.roles import Allow, Foresees, Planner, TurnRequest
 from llmcompiler.toolbox import Progress, RunContext, Toolbox
 from llmcompiler.transcript import (
     BadForm,
@@ -93,19 +93,18 @@ class Run(Generic[Out]):
         self._request = request
         self._emitter = emitter
         self._deps = deps
-        self._llm = MeteredLLM(setup.llm, self._count)
-        self._joiner = MeteredLLM(setup.joiner, self._count)
+        self._account = Account(emitter)
+        self._llm = MeteredLLM(setup.llm, self._account.record)
+        self._joiner = MeteredLLM(setup.joiner, self._account.record)
         self._transcript = history if request is None else history.plus(Request(request))
         self._draft = Draft(setup.toolbox, emitter, None)
         self._clock = anyio.CancelScope()
         self._open_turn: Intake | None = None
-        self._told: set[TaskId] = set()
-        self._weighed = 0
+        self._news = News()
         self._turns = 0
         self._replans = 0
         self._answer: list[str] = []
         self._output: Out | None = None
-        self._usage = Usage()
         self._result: Result[Out] | None = None
 
     @property
@@ -238,7 +237,7 @@ class Run(Generic[Out]):
                 self._draft.close(whole=not turn.cut)
                 if executor is None:
                     return
-                await executor.wait_settled()
+                await self._settle(executor)
                 self._observe(executor)
                 # A plan of nothing asks for the answer: else a bare join() could come for ever.
                 nothing = allow == "join" and not turn.lines
@@ -266,15 +265,19 @@ class Run(Generic[Out]):
             allow, self._draft, self._emitter, self._answer, self._hear_out, self._replan
         )
         self._emitter.emit(PlanStarted, self._turns, purpose)
-        request = TurnRequest(
-            self._transcript, setup.toolbox, allow, self._draft.next_id, setup.output.schema
-        )
+        request = self._asking(self._transcript, allow)
         llm = self._joiner if allow in ("join", "answer") else self._llm
         async with aclosing(setup.planner.turn(request, llm)) as items:
             async for item in items:
                 turn.take(item)
         self._open_turn = None
         return turn
+
+    def _asking(self, transcript: Transcript, allow: Allow) -> TurnRequest:
+        setup = self._setup
+        return TurnRequest(
+            transcript, setup.toolbox, allow, self._draft.next_id, setup.output.schema
+        )
 
     def _notes(self, turn: Intake) -> list[Rejected | CutOff]:
         """What the model is to be told of its plan before it is taken as it is."""
@@ -287,7 +290,7 @@ class Run(Generic[Out]):
         return notes
 
     def _after_observations(self) -> tuple[Allow, Purpose]:
-        if not self._told:
+        if not self._news:
             return "answer", "join"
         if self._replans < self._setup.limits.replans:
             return "join", "join"
@@ -295,25 +298,25 @@ class Run(Generic[Out]):
         return "answer", "join"
 
     def _observe(self, executor: Executor) -> None:
-        """Tell the model what it has not been told yet, in order of completion.
-
-        What ``join($n)`` passes over is kept back until a later plan asks for it.
-        """
-        plans = self._draft.plans
-        joins = None if not plans or plans[-1].joins is None else set(plans[-1].joins)
-        fresh = [
-            observation
-            for place, observation in enumerate(executor.observations)
-            if observation.task.id not in self._told
-            and (
-                (joins is None and place >= self._weighed)
-                or (joins is not None and observation.task.id in joins)
-                or not isinstance(observation.outcome, Ok)
-            )
-        ]
-        self._weighed = len(executor.observations)
-        self._told.update(observation.task.id for observation in fresh)
+        """Tell the model what it has not been told yet."""
+        fresh = self._news.tell(executor.observations, self._joins)
         self._transcript = self._transcript.plus(*map(Observed, fresh))
+
+    @property
+    def _joins(self) -> Sequence[TaskId] | None:
+        plans = self._draft.plans
+        return plans[-1].joins if plans else None
+
+    async def _settle(self, executor: Executor) -> None:
+        """Wait for every step, while the model reads what it will be told in any case."""
+        setup = self._setup
+        if isinstance(setup.planner, Foresees) and isinstance(setup.joiner, Anticipates):
+            while executor.unsettled and not executor.stopped:
+                fresh = self._news.fresh(executor.observations, self._joins)
+                coming = self._transcript.plus(*map(Observed, fresh))
+                setup.joiner.anticipate(setup.planner.foreseen(self._asking(coming, "join")))
+                await executor.wait_more(len(executor.observations))
+        await executor.wait_settled()
 
     def _hear_out(self) -> None:
         """Let an answer that has begun end: the clock of planning and tools does not break it off."""
@@ -358,9 +361,10 @@ class Run(Generic[Out]):
             error=error,
             plans=tuple(plans),
             steps=tuple(observations),
-            usage=self._usage,
+            usage=self._account.usage,
             seconds=self._emitter.now(),
             transcript=self._transcript,
+            calls=self._account.close(),
         )
         match status:
             case "finished":
@@ -369,12 +373,6 @@ class Run(Generic[Out]):
                 self._emitter.emit(RunCancelled)
             case "failed":
                 self._emitter.emit(RunFailed, type(error).__name__, str(error))
-
-    def _count(self, usage: Usage) -> None:
-        if self._result is not None:
-            return  # a thread that was left behind still asks; the run's account is closed
-        self._usage = self._usage + usage
-        self._emitter.emit(UsageUpdated, self._usage)
 
     def _context(self, step: TaskId, progress: Progress) -> RunContext[Any]:
         return RunContext(self._deps, self._emitter.run_id, step, self._llm, progress)

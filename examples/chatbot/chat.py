@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None, llm: LLM | None = None) -> int:
         # The event loop has a thread of its own; this one has the keyboard.
         with start_blocking_portal() as portal, portal.wrap_async_context_manager(agent):
             session = Session(agent, portal)
+            session.read_ahead()
             with ctrl_c_calls(session.stop):
                 _chat(session, View(console))
     except LLMCompilerError as error:

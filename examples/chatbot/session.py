@@ -49,7 +49,12 @@ class Session:
         self.turns.append(turn)
         if turn.result.status == "finished":
             self.transcript = turn.result.transcript
+        self.read_ahead()
         return turn.result
+
+    def read_ahead(self) -> None:
+        """Let a local model read the conversation so far while the user is typing."""
+        self.agent.foresee(self.transcript)
 
     async def _say(self, message: str, watch: Callable[[Event], None]) -> Turn:
         at = datetime.now().astimezone()
