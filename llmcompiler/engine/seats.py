@@ -120,7 +120,7 @@ class Seats:
         for slot in self._cache.slots:
             if self._cache.length(slot) >= _WORTH and self._cache.freed_by(slot):
                 self._store.put(self._cache.tokens(slot), self._context.save(slot), keep=True)
-        self._store.close()
+        self._store.close(spill=True)
 
     def reopen(self, context: Context) -> None:
         """Begin anew with another context; nothing is known, and nobody sits."""
@@ -152,6 +152,7 @@ class Seats:
         restored = self._context.restore(slot, data, found.count)
         if not restored or not self._context.trim(slot, found.length):
             _log.warning("a saved prefix of %d tokens could not be restored", found.length)
+            self._store.discard(found.key)
             self._context.clear(slot)
             return None
         self._cache.extend(slot, prompt[: found.length])

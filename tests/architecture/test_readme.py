@@ -81,7 +81,11 @@ def test_the_python_of_the_readme_runs(
     exec(compile(PYTHON[number], f"README.md, block {number}", "exec"), {"__name__": "readme"})
     if "run_sync" in PYTHON[number] and "print" in PYTHON[number]:
         out = capsys.readouterr().out
-        assert "A pen is 1.5 euros" in out or out.startswith("EndpointError: the model server at")
+        assert (
+            "A pen is 1.5 euros" in out
+            or out.startswith("EndpointError: the model server at")
+            or re.fullmatch(r"\d+ tokens read, \d+ known already, \d\.\d a step\n", out)
+        )
 
 
 def test_there_are_examples_to_run() -> None:
