@@ -145,8 +145,9 @@ class _Setting:
         )
 
     def run(self) -> None:
-        """Measure what a pass costs, then serve until told to stop; free the model at the end."""
+        """Read the vocabulary, measure what a pass costs, and serve; free the model at the end."""
         try:
+            self._compiler.prepare()
             if self._options.drafts and self._model.partial:
                 self._curve = measure(self.worker.context, budget=_MEASURING)
             self.worker.run()

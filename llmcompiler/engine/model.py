@@ -25,6 +25,19 @@ _NO_VOCABULARY = 0
 _SENTENCEPIECE = 1
 _CONTROL = 8
 _USER_DEFINED = 16
+_ROOM = 256  # bytes that nearly every token's text fits in
+
+# Called for every token: keeping the interpreter's lock meanwhile is what makes them quick.
+_PIECE = ctypes.PYFUNCTYPE(
+    ctypes.c_int32,
+    ctypes.c_void_p,
+    ctypes.c_int32,
+    ctypes.c_void_p,
+    ctypes.c_int32,
+    ctypes.c_int32,
+    ctypes.c_bool,
+)
+_ATTRIBUTES = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +122,23 @@ class Model:
 
     def table(self) -> VocabularyTable:
         """List the vocabulary for llguidance; this takes a while for a large one."""
-        texts = [self._render(token, special=True) for token in range(self.n_vocab)]
-        for token, text in enumerate(texts):
-            kind = self._llama.llama_vocab_get_attr(self._vocabulary, token)
+        library = self._llama._lib
+        render = _PIECE(("llama_token_to_piece", library))
+        attributes = _ATTRIBUTES(("llama_vocab_get_attr", library))
+        buffer = ctypes.create_string_buffer(_ROOM)
+        address = ctypes.addressof(buffer)
+        texts: list[bytes] = []
+        for token in range(self.n_vocab):
+            count = render(self._vocabulary, token, address, _ROOM, 0, True)
+            if count >= 0:
+                text = ctypes.string_at(address, count)
+            else:
+                text = self._render(token, special=True)
+            kind = attributes(self._vocabulary, token)
             bracketed = text.startswith(b"<") and text.endswith(b">")
-            if kind & _CONTROL or (kind & _USER_DEFINED and bracketed):
-                texts[token] = b"\xff" + text
-        function = ctypes.cast(self._llama._lib.llama_tokenize, ctypes.c_void_p)
+            control = kind & _CONTROL or (kind & _USER_DEFINED and bracketed)
+            texts.append(b"\xff" + text if control else text)
+        function = ctypes.cast(library.llama_tokenize, ctypes.c_void_p)
         return VocabularyTable(tuple(texts), self.end_tokens, self._vocabulary, function.value or 0)
 
     def is_control(self, token: int) -> bool:
