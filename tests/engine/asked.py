@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import queue
 import random
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from llmcompiler.engine.gguf import read_header
 from llmcompiler.engine.loop import Engine
+from llmcompiler.engine.options import EngineOptions
 from llmcompiler.engine.request import Ended, Failed, Job, Output, Piece, Request
 from llmcompiler.messages import Sampling, Usage
+from tests.engine.conftest import close_and_check
 
 
 class Asked:
@@ -64,3 +70,33 @@ def tokens(count: int, seed: int = 0) -> list[int]:
 def short(count: int = 5, **more: Any) -> Sampling:
     """Ask for a few tokens."""
     return Sampling(max_tokens=count, **more)
+
+
+OPTIONS = EngineOptions(n_ctx=512, n_cells=1024, n_seq=8, chunk=64, threads=1, drafts=False)
+
+
+@contextmanager
+def running(path: Path, options: EngineOptions = OPTIONS) -> Iterator[Engine]:
+    engine = Engine.open(read_header(path), options)
+    try:
+        yield engine
+    finally:
+        close_and_check(engine)
+
+
+@contextmanager
+def held_up(engine: Engine) -> Iterator[None]:
+    """Keep the engine's thread busy meanwhile, so that requests meet in its queue."""
+    begun, gate = threading.Event(), threading.Event()
+
+    def wait() -> list[int]:
+        begun.set()
+        gate.wait(60)
+        return [1]
+
+    engine.submit(Request(wait, silent=True), lambda output: None)
+    begun.wait(60)
+    try:
+        yield
+    finally:
+        gate.set()

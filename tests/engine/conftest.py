@@ -11,16 +11,25 @@ import pytest
 from llmcompiler.engine.gguf import read_header
 from llmcompiler.engine.model import Model
 from llmcompiler.engine.options import EngineOptions
+from tests.engine.held import compiler, guided, model
 from tests.engine.tiny_model import write_tiny_model
 
 if TYPE_CHECKING:
     from llmcompiler.engine.loop import Engine
+
+__all__ = ["close_and_check", "compiler", "guided", "model", "q8_gguf", "tiny_gguf", "tiny_model"]
 
 
 @pytest.fixture(scope="session")
 def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a GGUF with random weights and a chat template, written once a session."""
     return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.gguf")
+
+
+@pytest.fixture(scope="session")
+def q8_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the tiny model in Q8_0, whose kernels add up alike in batches of any size."""
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "q8.gguf", quantised=True)
 
 
 @pytest.fixture

@@ -96,7 +96,9 @@ def toolboxes_and_plans(draw: st.DrawFn) -> tuple[Toolbox, list[Task]]:
     tools: dict[str, tuple[Tool[..., Any], st.SearchStrategy[dict[str, Any]]]] = {}
     for name in draw(st.lists(NAMES, min_size=1, max_size=3, unique=True)):
         schema, members = draw(members_of(typed()))
-        tools[name] = made_tool(name, schema["properties"], schema["required"]), members
+        returns = draw(schemas())
+        made = made_tool(name, schema["properties"], schema["required"], returns, DEFS)
+        tools[name] = made, members
     tasks = []
     for number in range(FIRST, FIRST + draw(st.integers(1, 3))):
         name = draw(st.sampled_from(list(tools)))

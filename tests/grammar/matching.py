@@ -94,8 +94,8 @@ class _Gbnf:
         return count
 
     def allowed(self) -> Sequence[int]:
-        allowed = set(self._matcher.allowed().tolist())
-        return [byte for byte, token in self._tokens.items() if byte < 128 and token in allowed]
+        """List those of ASCII: in the middle of a character llama.cpp allows what no text has."""
+        return [byte for byte in range(128) if self._matcher.admits((self._tokens[byte],))]
 
 
 @lru_cache(maxsize=256)

@@ -131,6 +131,7 @@ def test_a_schema_that_leads_nowhere_allows_anything(form: Form) -> None:
             "[] [1, 2, 3]",
         ),
         ({"enum": ["a", 1, None, [1, 2]]}, '"a" 1 null [1, 2]', '"b" 2 [1]'),
+        ({"enum": [{"title": "a"}]}, '{"title": "a"}', '{} {"title": "b"}'),
         ({"allOf": [{"type": "integer"}, {"minimum": 0}]}, "1", '1.5 "a"'),
         ({"type": ["integer", "null"]}, "1 null", '1.5 "a"'),
         ({"anyOf": [{"type": "number"}, {"type": "integer"}]}, "1 1.5", '"a"'),
