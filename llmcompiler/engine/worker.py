@@ -320,13 +320,14 @@ class Worker:
         seated = {live.slot: live for live in self._live}
         for row in batch.rows:
             self.context.trim(row.slot, row.position)
-        if len(batch.rows) > 1:
+        first, *others = batch.rows
+        if others:
             _log.warning("a pass of %d requests failed: each is tried alone", len(batch.rows))
             for row in batch.rows:
                 if seated[row.slot] in self._live:
                     self._compute(Batch((row,)))
             return
-        self._fail(seated[batch.rows[0].slot], error)
+        self._fail(seated[first.slot], error)
         if isinstance(error, Broken):
             self._rebuild()
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from threading import Lock
+from typing import Any, Final, TypeAlias
 
 from llmcompiler.grammar.notation import (
     EMPTY,
@@ -36,7 +37,7 @@ from llmcompiler.types import Type, array_of
 
 __all__ = ["UNKNOWN", "Calls", "Source", "calls_of"]
 
-Source = tuple[int, str]  # the number of a step, and what its result is known as
+Source: TypeAlias = tuple[int, str]  # the number of a step, and what its result is known as
 UNKNOWN: Final = ""
 
 _TERMINALS: Final[dict[str, Node]] = {**NUMBERS, "KEY": KEY}
@@ -52,10 +53,11 @@ class Calls:
     """The grammar of a call of any of several tools, as the rules named in `names`.
 
     What does not depend on the line is made once: the rules of tools and types, and the paths
-    into each kind of result that fit each type.
+    into each kind of result that fit each type. Several threads may ask.
     """
 
     def __init__(self, tools: Sequence[Tool[..., Any]]) -> None:
+        self._lock = Lock()
         self._values = Values()
         calls = [self._call(tool) for tool in tools]
         circles = self._values.recursive()
@@ -103,6 +105,10 @@ class Calls:
 
     def rules(self, notation: Notation, sources: Sequence[Source]) -> str:
         """Write the rules of a call that may refer to the results of `sources`."""
+        with self._lock:
+            return self._rules_for(notation, sources)
+
+    def _rules_for(self, notation: Notation, sources: Sequence[Source]) -> str:
         static, plain = self._static(notation)
         results: dict[str, list[str]] = {}
         for number, known in sources:

@@ -128,7 +128,10 @@ def names_in(node: Node) -> frozenset[str]:
 class Notation(Protocol):
     """A way to write rules. Both write texts, groups and alternatives alike."""
 
-    START: str
+    @property
+    def start(self) -> str:
+        """The name of the rule that a grammar begins with."""
+        ...
 
     def name(self, name: str) -> str:
         """Write the name of a rule."""
@@ -149,7 +152,10 @@ class Lark:
     llguidance compiles a line as one regular expression in less time than as rules.
     """
 
-    START = "start"
+    @property
+    def start(self) -> str:
+        """The name that llguidance's grammars begin with."""
+        return "start"
 
     def __init__(self, recursive: frozenset[str] = frozenset()) -> None:
         self._recursive = recursive
@@ -204,7 +210,10 @@ class Lark:
 class Gbnf:
     """llama.cpp's own grammars."""
 
-    START = "root"
+    @property
+    def start(self) -> str:
+        """The name that llama.cpp's grammars begin with."""
+        return "root"
 
     def name(self, name: str) -> str:
         """Write a name as it is."""

@@ -29,12 +29,13 @@ from llmcompiler.types.schema import branches
 __all__ = ["Place", "anything", "elements_fit", "explore", "fits", "paths"]
 
 DEEPEST: Final = 6  # steps of a path into a result whose type is known
-WIDEST: Final = 100  # places in such a result, beyond which no further level is listed
+WIDEST: Final = 300  # places in such a result; only the first two levels may be wider
+_ALWAYS: Final = 2
 MAX_INDEX: Final = 64  # positions of a list of bounded length that are listed
 
 _ANY_NAME: Final = "\x00"
 _ANY_INDEX: Final = 10**6
-_PROBES: Final[tuple[Step, ...]] = (_ANY_NAME, 0, None)
+_PROBES: Final[tuple[Step, ...]] = (0, None, _ANY_NAME)
 
 
 @dataclass(slots=True)
@@ -58,10 +59,10 @@ def explore(source: Type | None) -> Place:
         return root
     root.free = _is_free(source, root)
     level, count = [root], 1
-    for _ in range(DEEPEST):
+    for depth in range(DEEPEST):
         below = [(place, list(_steps(source, place))) for place in level if not place.free]
         count += sum(len(steps) for _, steps in below)
-        if count > WIDEST and level[0] is not root:
+        if count > WIDEST and depth >= _ALWAYS:
             break
         for place, steps in below:
             place.further = steps

@@ -121,11 +121,11 @@ class TurnGrammar:
         steps = self._steps(lines)
         number = max(steps, default=self.next_id - 1) + 1
         rules = self._line(notation, f"{number}. ", number, steps, joins=bool(steps))
-        return notation.rule(notation.START, notation.name("LINE")) + rules
+        return notation.rule(notation.start, notation.name("LINE")) + rules
 
     def _beginning(self, notation: Notation) -> str:
         forms = _FORMS[self.allow]
-        rules = [notation.rule(notation.START, " | ".join(map(notation.name, forms)))]
+        rules = [notation.rule(notation.start, " | ".join(map(notation.name, forms)))]
         if "LINE" in forms:
             rules.append(self._line(notation, f"{self.next_id}. ", self.next_id, {}, joins=False))
         if "REPLAN" in forms:
@@ -143,7 +143,7 @@ class TurnGrammar:
 
     def _repair(self, notation: Notation, lines: list[str], last: str) -> str | None:
         steps = self._steps(lines)
-        start = notation.rule(notation.START, notation.name("LINE"))
+        start = notation.rule(notation.start, notation.name("LINE"))
         alone = _NUMBER_ALONE.fullmatch(last)
         if alone:
             number = int(alone[1])
