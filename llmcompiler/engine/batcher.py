@@ -6,13 +6,12 @@ It does not know the model, the sampler or a clock: tokens and counts in, a batc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["Batch", "Row", "Waiting", "next_batch"]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """Tokens of one sequence for one forward pass; the first stands at `position`.
 
     Scores are wanted behind the last `outputs` of them.
@@ -24,8 +23,7 @@ class Row:
     outputs: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """Rows for one forward pass, at most one of each sequence."""
 
     rows: tuple[Row, ...]
@@ -36,8 +34,7 @@ class Batch:
         return sum(len(row.tokens) for row in self.rows)
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """What of one sequence is not computed yet.
 
     `tokens` stand from `position` on; a choice follows the last of them, unless `choice` is False.

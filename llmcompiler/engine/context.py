@@ -28,6 +28,7 @@ _FLASH = {"auto": -1, "off": 0, "on": 1}
 _NO_ROOM = 1
 _ABORTED = 2
 _REFUSED = -1
+_VIEWS = 64  # making one takes longer than all else between two passes; the place rarely changes
 
 
 class NoRoom(ModelError):
@@ -70,6 +71,7 @@ class Context:
         self._held = [0] * n_slots
         self._copied: set[int] = set()
         self._outputs = 0
+        self._views: dict[tuple[int, int], NDArray[np.float32]] = {}
 
     def evaluate(self, batch: Batch) -> None:
         """Compute a batch; its tokens then stand in their slots.
@@ -103,12 +105,19 @@ class Context:
 
         The view is overwritten by the next `evaluate`.
         """
-        import numpy as np
-
         first = self._llama.llama_get_logits(self._context) if self._outputs else None
         if not first:
             raise ModelError("the last batch computed no scores")
-        return np.ctypeslib.as_array(first, shape=(self._outputs, self.n_vocab))
+        place = (ctypes.addressof(first.contents), self._outputs)
+        view = self._views.get(place)
+        if view is None:
+            import numpy as np
+
+            if len(self._views) >= _VIEWS:
+                self._views.clear()
+            view = np.ctypeslib.as_array(first, shape=(self._outputs, self.n_vocab))
+            self._views[place] = view
+        return view
 
     def held(self, slot: int) -> int:
         """Count the tokens in a slot."""

@@ -259,6 +259,14 @@ class DraftPolicy:
         guess = guess[: admit(guess)]
         return guess[: self.length(tokens, drafts.chances[: len(guess)], requests=requests)]
 
+    def width(self, tokens: int) -> int:
+        """Return how many of `tokens` that are certain to compute in one pass: the cheapest each.
+
+        On some machines a pass of a few tokens costs more than as many passes of one.
+        """
+        curve = self._curve.seconds
+        return min(range(tokens, 0, -1), key=lambda count: curve(count) / count)
+
     def observe(self, drafted: int, accepted: int) -> None:
         """Note that the first `accepted` of `drafted` tokens were right; the one behind was not."""
         for place in range(min(accepted + 1, drafted)):

@@ -108,6 +108,10 @@ class Live:
         tokens = sequence.tokens[at : at + budget + 1]
         drafts = self._draft(width, requests) if self.decoding and len(tokens) < budget else ()
         choice = not self.job.request.silent
+        if self.decoding and requests == 1 and not drafts and self._policy is not None:
+            width = self._policy.width(len(tokens))
+            if width < len(tokens):
+                return Waiting(self.slot, at, tokens[:width], (), True, False)
         return Waiting(self.slot, at, tokens, drafts, self.decoding, choice)
 
     def advance(self, row: Row, scores: Logits | None) -> tuple[int, FinishReason | None]:

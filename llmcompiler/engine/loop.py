@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
@@ -149,12 +150,17 @@ class _Setting:
         try:
             self._compiler.prepare()
             if self._options.drafts and self._model.partial:
-                self._curve = measure(self.worker.context, budget=_MEASURING)
+                self._curve = measure(self.worker.context, budget=_MEASURING, clock=self._clock)
             self.worker.run()
         finally:
             if self._guesser is not None:
                 self._guesser.close()
             self._model.close()
+
+    @property
+    def _clock(self) -> Callable[[], float]:
+        """What a pass is timed by: on the CPU alone, other programs are not to count."""
+        return time.perf_counter if self._options.n_gpu_layers else time.thread_time
 
     def _context(self) -> Context:
         return Context(

@@ -5,5 +5,5 @@ from __future__ import annotations
 from benchmarks.models import Shape
 
 SMALL = Shape(
-    layers=1, width=64, heads=2, kv_heads=1, inner=96, vocabulary=500, context=512, text=1
+    layers=1, width=64, heads=2, kv_heads=1, inner=96, vocabulary=500, context=8192, text=1
 )

@@ -381,3 +381,10 @@ def test_a_guess_that_can_never_pay_is_never_tried() -> None:
     policy, drafts = DraftPolicy(STEEP), _Guesses(range(16), 1.0, price=0.1)
     assert not any(policy.guess(drafts, 1) for _ in range(1000))
     assert drafts.asked == []
+
+
+def test_certain_tokens_go_in_passes_of_the_width_that_is_cheapest_for_each() -> None:
+    steep = DraftPolicy(CostCurve({1: 1.0, 2: 4.0, 4: 6.0, 8: 6.4, 16: 16.0}))
+    assert [steep.width(tokens) for tokens in (1, 2, 5, 7, 8, 9, 16)] == [1, 1, 1, 7, 8, 8, 8]
+    flat = DraftPolicy(CostCurve({1: 1.0, 32: 1.1}))
+    assert [flat.width(tokens) for tokens in (1, 2, 9, 40)] == [1, 2, 9, 40]
