@@ -129,7 +129,8 @@ class EmbeddingContext:
 
     def close(self) -> None:
         """Free the memory once the pass in progress is over; doing it again is harmless."""
-        self._close()
+        self._close.detach()
+        self._memory.close()
 
     def _check(self, texts: Sequence[Sequence[int]]) -> None:
         limit = self._model.n_ctx if self.causal else self.batch
@@ -143,11 +144,10 @@ class EmbeddingContext:
                 raise ModelError(f"a token is outside the vocabulary of {self._model.n_vocab}")
 
     def _groups(self, texts: Sequence[Sequence[int]], cells: int) -> Iterator[tuple[int, int]]:
-        """Cut `texts` into stretches that fit the memory together; in one pass if they must."""
-        room = cells if self.causal else self.batch
+        """Cut `texts` into stretches that fit the memory together."""
         first, taken = 0, 0
         for place, text in enumerate(texts):
-            if place > first and (taken + len(text) > room or place - first == self.n_slots):
+            if place > first and (taken + len(text) > cells or place - first == self.n_slots):
                 yield first, place
                 first, taken = place, 0
             taken += len(text)
@@ -169,12 +169,14 @@ class EmbeddingContext:
         slot = np.repeat(np.arange(len(texts), dtype=np.int32), lengths)
         position = np.concatenate([np.arange(length, dtype=np.int32) for length in lengths])
         share = _shares(self.pooling, position, lengths[slot])
+        silent = 0
         if self.causal and self.pooling == "last":
             # Scores come with every vector, and cost: so the last tokens have passes of their own.
             order = np.argsort(share > 0, kind="stable")
-            token, slot, position, share = (a[order] for a in (token, slot, position, share))
-        for start in range(0, len(token), self.batch):
-            part = slice(start, start + self.batch)
+            token, slot = token[order], slot[order]
+            position, share = position[order], share[order]
+            silent = len(token) - len(texts)
+        for part in [*_parts(0, silent, self.batch), *_parts(silent, len(token), self.batch)]:
             if stopped():
                 raise ModelError("the embedding was stopped")
             count = self._threads.begin()
@@ -182,7 +184,7 @@ class EmbeddingContext:
                 self._memory.check()
                 if self._memory.cells < cells:
                     self._memory.replace(self._open(cells), cells)
-                if not start:
+                if not part.start:
                     self._memory.clear()
                 self._memory.set_threads(min(count, self._options.threads or count))
                 wanted = bool(share[part].any())
@@ -273,14 +275,18 @@ class _Memory:
         return vectors
 
     def close(self) -> None:
+        self._closed = True  # before the lock, which the next pass might be given first
         with self.lock:
-            self._closed = True
             self._free()
 
     def _free(self) -> None:
         if self._context is not None:
             self._llama.llama_free(self._context)
             self._context, self.cells = None, 0
+
+
+def _parts(start: int, end: int, size: int) -> list[slice]:
+    return [slice(place, min(place + size, end)) for place in range(start, end, size)]
 
 
 def _shares(
@@ -290,9 +296,9 @@ def _shares(
     import numpy as np
 
     if pooling == "mean":
-        return (1.0 / length).astype(np.float32)
+        return np.divide(1.0, length, dtype=np.float32)
     chosen = position == 0 if pooling == "cls" else position == length - 1
-    return chosen.astype(np.float32)
+    return np.asarray(chosen, np.float32)
 
 
 def _last_token(llama: Any, model: Model) -> list[int]:

@@ -10,10 +10,11 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from llmcompiler.engine.binding import version
 from llmcompiler.engine.constraint import Constraint, GrammarCompiler
@@ -22,6 +23,7 @@ from llmcompiler.engine.cost import CostCurve, DraftPolicy, measure
 from llmcompiler.engine.devices import free_memory
 from llmcompiler.engine.draft_model import DraftEngine
 from llmcompiler.engine.drafts import Drafts, Forms, NgramDrafts
+from llmcompiler.engine.embedding import EmbeddingContext
 from llmcompiler.engine.figures import Meter
 from llmcompiler.engine.gguf import Header, read_header
 from llmcompiler.engine.live import Live
@@ -37,6 +39,10 @@ from llmcompiler.engine.store import StateStore, fingerprint
 from llmcompiler.engine.threads import share_threads
 from llmcompiler.engine.tree_cache import TreePrefixCache
 from llmcompiler.engine.worker import Desk, Worker
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["Engine"]
 
@@ -58,6 +64,7 @@ class Engine:
         self._plan = plan
         try:
             self._setting = _Setting(model, options, plan)
+            self._embedding = EmbeddingContext(model, options)
         except BaseException:
             model.close()
             raise
@@ -104,6 +111,22 @@ class Engine:
         self._worker.queue(job)
         return job
 
+    def embed(
+        self, texts: Sequence[str], stopped: Callable[[], bool] = lambda: False
+    ) -> NDArray[np.float32]:
+        """Compute the vectors of texts, shape (texts, width), each of length 1; blocks.
+
+        The memory for it is taken by the first call. It is computed on the caller's thread, beside
+        what is being written; `stopped` is asked now and then whether to give up.
+
+        Raises:
+            ContextLengthError: a text is too long.
+            ConfigurationError: there is no memory for the longest text.
+            ModelError: a text is empty, the engine was closed, or it was stopped.
+        """
+        tokens = [self._embedding.tokens(text) for text in texts]
+        return self._embedding.embed(tokens, stopped=stopped)
+
     def close(self) -> None:
         """Stop after the step in progress, fail what is queued and free the model; blocks."""
         self._close.detach()
@@ -148,14 +171,20 @@ class _Setting:
     def run(self) -> None:
         """Read the vocabulary, measure what a pass costs, and serve; free the model at the end."""
         try:
-            self._compiler.prepare()
-            if self._options.drafts and self._model.partial:
-                self._curve = measure(self.worker.context, budget=_MEASURING, clock=self._clock)
+            self._prepare()
             self.worker.run()
         finally:
             if self._guesser is not None:
                 self._guesser.close()
             self._model.close()
+
+    def _prepare(self) -> None:
+        try:
+            self._compiler.prepare()
+            if self._options.drafts and self._model.partial:
+                self._curve = measure(self.worker.context, budget=_MEASURING, clock=self._clock)
+        except Exception:  # noqa: BLE001 - whoever needs it is told when it is asked for
+            _log.exception("the engine goes on without guessing ahead")
 
     @property
     def _clock(self) -> Callable[[], float]:

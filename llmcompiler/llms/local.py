@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 from anyio import to_thread
@@ -88,6 +88,7 @@ class LocalLLM:
         self._loading = threading.Lock()
         self._loaded: _Loaded | None = None
         self._ahead: list[tuple[tuple[Message, ...], Job]] = []
+        self._hints_end = threading.Event()
 
     @classmethod
     async def load(
@@ -174,7 +175,10 @@ class LocalLLM:
         loaded = self._loaded
         if loaded is None:
             loading = threading.Thread(
-                target=self._load_ahead, args=(messages,), name="llmcompiler-loading", daemon=True
+                target=self._load_ahead,
+                args=(messages, self._hints_end),
+                name="llmcompiler-loading",
+                daemon=True,
             )
             loading.start()
             return
@@ -205,14 +209,36 @@ class LocalLLM:
         try:
             while True:
                 match await mailbox.get():
-                    case Ended():
+                    case Ended("stop"):
                         return
+                    case Ended():
+                        raise ModelError("the model was closed while it read: load it again")
                     case Failed(error):
                         raise error
                     case _:
                         pass
         finally:
             job.cancel()
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """Return a vector for each text, of length 1; near ones are of texts that mean alike.
+
+        How much alike depends on the model: one that was trained for it is the better judge.
+
+        Raises:
+            ContextLengthError: a text does not fit the context.
+            ConfigurationError: there is no memory for the longest text.
+            ModelError: a text is empty, or the model was closed meanwhile.
+        """
+        loaded = await self._ready()
+        stopped = threading.Event()
+        try:
+            found = await to_thread.run_sync(
+                loaded.engine.embed, tuple(texts), stopped.is_set, abandon_on_cancel=True
+            )
+        finally:
+            stopped.set()
+        return cast("list[list[float]]", found.tolist())
 
     async def aclose(self) -> None:
         """Stop what is under way, which ends as cut, and free the model's memory."""
@@ -231,19 +257,24 @@ class LocalLLM:
     def _load(self, stopped: threading.Event) -> _Loaded:
         """Load the weights unless they are; whoever waits for the same may have given up."""
         with self._loading:
+            if self._loaded is None and stopped.is_set():
+                raise ModelError(f"loading {self._header.path.name!r} was stopped")
             if self._loaded is None:
                 self._loaded = _Loaded.start(self._header, self._options, stopped.is_set)
             return self._loaded
 
-    def _load_ahead(self, messages: tuple[Message, ...]) -> None:
+    def _load_ahead(self, messages: tuple[Message, ...], stopped: threading.Event) -> None:
         try:
-            self._load(threading.Event())
+            self._load(stopped)
         except LLMCompilerError as error:  # whoever asks next is told
             _log.debug("loading ahead failed: %s", error)
         else:
-            self.anticipate(messages)
+            if not stopped.is_set():
+                self.anticipate(messages)
 
     def _close(self) -> None:
+        self._hints_end.set()  # a hint that still loads gives up, one that comes late does nothing
+        self._hints_end = threading.Event()
         with self._loading:
             if self._loaded is not None:
                 self._loaded.engine.close()
