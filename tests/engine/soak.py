@@ -20,23 +20,20 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from llmcompiler.engine.batcher import Batch
-from llmcompiler.engine.context import Broken, Context, NoRoom
 from llmcompiler.engine.gguf import read_header
 from llmcompiler.engine.loop import Engine
 from llmcompiler.engine.options import EngineOptions
 from llmcompiler.engine.request import Ended, Failed, Piece, Request
-from llmcompiler.engine.worker import Worker
-from llmcompiler.errors import LLMCompilerError, ModelError
+from llmcompiler.errors import LLMCompilerError
 from llmcompiler.messages import Sampling
 from tests.engine.asked import Asked, tokens
 from tests.engine.conftest import close_and_check
+from tests.engine.faults import INJECTED, Faults
 from tests.engine.held import LINE_SHAPE, PLAN, PLAN_SHAPE, Lines
 from tests.engine.tiny_model import write_tiny_model
 
@@ -45,19 +42,11 @@ __all__ = ["Soak", "Tally", "main"]
 GROWTH = 5.0  # MB that the process may grow between the second and the last quarter
 N_CTX = 256
 SMALL = EngineOptions(
-    n_ctx=N_CTX,
-    n_cells=700,
-    n_seq=6,
-    rows=4,
-    chunk=64,
-    threads=1,
-    cache_ram=1,
-    cache_disk=3,
+    n_ctx=N_CTX, n_cells=700, n_seq=6, rows=4, chunk=64, threads=1, cache_ram=1, cache_disk=3
 )
-WORD = 'start: /[a-z]+/ /[.]/'
+WORD = "start: /[a-z]+/ /[.]/"
 ANSWER = 'start: "Answer: " /[a-z]{3,9}/ "."'
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
-INJECTED = "injected"
 EXPECTED = (
     INJECTED,
     "the model was closed",
@@ -88,7 +77,7 @@ class Tally:
 
     def __str__(self) -> str:
         shown = ", ".join(f"{count} {name}" for name, count in sorted(self.ends.items()))
-        failed = ", ".join(f"{count} {name}" for name, count in sorted(self.injected.items()))
+        failed = ", ".join(f"{count} {name}" for name, count in self.injected.items())
         counts = ", ".join(f"{name} {count}" for name, count in self.figures.items())
         size = f"{self.sizes[-1]:.1f} MB" if self.sizes else "no"
         return (
@@ -109,61 +98,6 @@ class _Sent:
     cancelled: bool = False
 
 
-class Faults:
-    """Lets passes fail, one in `rarely`, in all engines that serve while it is installed."""
-
-    def __init__(self, seed: int, tally: Tally, rarely: int = 60) -> None:
-        self._chance = random.Random(seed)
-        self._tally = tally
-        self._rarely = rarely
-        self._serving = threading.local()
-        self.active = False
-
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        """Stand between the workers and their contexts; measuring is left alone."""
-        compute, evaluate = Worker._compute, Context.evaluate
-        serving = self._serving
-
-        def computing(worker: Worker, batch: Batch) -> None:
-            serving.context = worker.context
-            try:
-                compute(worker, batch)
-            finally:
-                serving.context = None
-
-        def evaluating(context: Context, batch: Batch) -> None:
-            mine = getattr(serving, "context", None) is context
-            kind = self._kind() if mine and self.active else None
-            if kind is None:
-                evaluate(context, batch)
-                return
-            self._tally.injected[kind] += 1
-            if kind in ("Broken", "late error"):
-                evaluate(context, batch)
-            raise _failure(kind)
-
-        Worker._compute = computing  # type: ignore[method-assign]  # taken back below
-        Context.evaluate = evaluating  # type: ignore[method-assign]
-        try:
-            yield
-        finally:
-            Worker._compute, Context.evaluate = compute, evaluate  # type: ignore[method-assign]
-
-    def _kind(self) -> str | None:
-        if self._chance.randrange(self._rarely):
-            return None
-        kinds = ("NoRoom", "NoRoom", "ModelError", "error", "late error", "Broken")
-        return self._chance.choice(kinds)
-
-
-def _failure(kind: str) -> Exception:
-    message = f"{INJECTED}: {kind}"
-    if kind in ("NoRoom", "ModelError", "Broken"):
-        return {"NoRoom": NoRoom, "ModelError": ModelError, "Broken": Broken}[kind](message)
-    return OSError(message)
-
-
 class Soak:
     """Engines at work on one or two models, and the requests to them.
 
@@ -181,7 +115,8 @@ class Soak:
         self._texts = [tokens(self._chance.randrange(2, 240), each) for each in range(16)]
         self._wrote: dict[tuple[int, ...], list[int]] = {}
         self.tally = Tally()
-        self._faults = Faults(seed, self.tally)
+        self._faults = Faults(seed)
+        self.tally.injected = self._faults.counts
 
     def run(self, more: Callable[[int], bool], *, requests: int = 120) -> Tally:
         """Serve rounds of about `requests` while `more`, told of their number, says so.
@@ -226,7 +161,9 @@ class Soak:
                 engine = chance.choice((resident, passing))
                 sent += self._ask(engine)
                 if chance.random() < 0.15:
-                    self._cancel(chance.choice(sent))
+                    chosen = chance.choice(sent)
+                    chosen.cancelled = True
+                    chosen.asked.job.cancel()
                 if chance.random() < 0.3:
                     self._settle(sent.pop(chance.randrange(len(sent))))
                 if chance.random() < 0.03:
@@ -282,10 +219,6 @@ class Soak:
             sent.append(_Sent(asked, prompt, sampling, grammar, silent))
         return sent
 
-    def _cancel(self, sent: _Sent) -> None:
-        sent.cancelled = True
-        sent.asked.job.cancel()
-
     def _settle(self, sent: _Sent, *, closing: bool = False) -> None:
         """Wait for a request's end and look at what came of it."""
         if sent.cancelled:
@@ -300,11 +233,10 @@ class Soak:
         last = outputs[-1]
         if isinstance(last, Failed):
             assert isinstance(last.error, LLMCompilerError)
-            assert any(known in str(last.error) for known in EXPECTED), last.error
-            if "cannot be used" in str(last.error):
-                assert sent.grammar == "bad"
-            injected = INJECTED in str(last.error)
-            self.tally.ends["failed (put in)" if injected else f"failed ({last.error})"[:60]] += 1
+            assert any(each in str(last.error) for each in EXPECTED), last.error
+            assert "cannot be used" not in str(last.error) or sent.grammar == "bad"
+            known = next(each for each in EXPECTED if each in str(last.error))
+            self.tally.ends[f"failed: {known}"] += 1
             return
         assert isinstance(last, Ended)
         self.tally.ends[last.reason] += 1
@@ -360,6 +292,8 @@ class Soak:
             try:
                 assert not engine.seats.taken, engine.seats.taken
                 engine.seats.check()
+                guesser = engine._setting._guesser
+                assert guesser is None or len(guesser._idle) == SMALL.rows, "a slot to guess in"
             except AssertionError as problem:
                 problems.append(problem)
             return []
@@ -399,10 +333,12 @@ def _check_grammar(grammar: object, text: str) -> None:
     }
     if grammar == "lines":
         lines = text.splitlines()
-        assert 1 <= len(lines) <= 4 and lines[-1].endswith("join()"), text
+        assert 1 <= len(lines) <= 4, text
+        assert lines[-1].endswith("join()"), text
         for number, line in enumerate(lines, 1):
             found = LINE_SHAPE.fullmatch(line)
-            assert found and int(found[1]) == number, text
+            assert found, text
+            assert int(found[1]) == number, text
             assert found[3] is None or int(found[3]) < number, text
     elif isinstance(grammar, str) and grammar != "bad":
         assert shapes[grammar].fullmatch(text), text
@@ -434,7 +370,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a GGUF in place of the tiny random one")
     given = parser.parse_args()
     logging.getLogger("llmcompiler.engine").setLevel(logging.CRITICAL)  # failures are put in
-    end = time.monotonic() + 60 * given.minutes
+    begun, minutes = time.monotonic(), float(given.minutes)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         models = [write_tiny_model(folder / "tiny.gguf", quantised=True)]
@@ -444,10 +380,8 @@ def main() -> None:
 
         def more(rounds: int) -> bool:
             if rounds:
-                left = end - time.monotonic()
-                size = soak.tally.sizes[-1]
-                print(f"round {rounds}, {size:.1f} MB, {left:.0f} s left", flush=True)
-            return time.monotonic() < end
+                print(f"round {rounds}, {soak.tally.sizes[-1]:.1f} MB", flush=True)
+            return time.monotonic() - begun < 60 * minutes
 
         tally = soak.run(more)
     print(tally)
