@@ -33,6 +33,17 @@ class Batch(NamedTuple):
         """How many tokens are in it."""
         return sum(len(row.tokens) for row in self.rows)
 
+    def bare(self) -> Batch:
+        """Return it without drafts: of each row what comes before its first choice."""
+        return Batch(
+            tuple(
+                row
+                if row.outputs < 2
+                else Row(row.slot, row.position, row.tokens[: 1 - row.outputs], 1)
+                for row in self.rows
+            )
+        )
+
 
 class Waiting(NamedTuple):
     """What of one sequence is not computed yet.

@@ -109,6 +109,11 @@ class PrefixCache(Protocol):
         """
         ...
 
+    @property
+    def pinned(self) -> int:
+        """How many cells pinned slots hold: what stays however many victims are dropped."""
+        ...
+
     def freed_by(self, slot: int) -> int:
         """Count the cells that dropping a slot would free: those it shares with no other.
 

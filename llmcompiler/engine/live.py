@@ -81,6 +81,10 @@ class Live:
         """The time spent under the constraint so far, in seconds."""
         return self._constraint.seconds if self._constraint else 0.0
 
+    def urgency(self) -> tuple[int, int]:
+        """Say what it is served by: the lowest first."""
+        return self.priority, self.order
+
     def sit(self, slot: int, held: int) -> None:
         """Take a slot that holds the first `held` tokens."""
         self.slot = slot
@@ -167,7 +171,7 @@ class Live:
             if reason is not None:
                 return at, reason
             chosen = [token]
-            reason = self._take(token, scores[at]) or self._force(chosen)
+            reason = self._whole(self._take(token, scores[at])) or self._force(chosen)
             right = _right(drafts[at:], chosen)
             at += right
             if reason is not None or right < len(chosen):
@@ -188,13 +192,19 @@ class Live:
         """Take what the constraint leaves no choice about, and note it in `chosen`."""
         if self._constraint is None:
             return None
-        for token in self._constraint.forced():
+        forced = self._constraint.forced()
+        for count, token in enumerate(forced, 1):
             chosen.append(token)
             self.meter.forced += 1
             reason = self._take(token)
             if reason is not None:
-                return reason
+                return self._whole(reason) if count == len(forced) else reason
         return "stop" if self._constraint.complete else None
+
+    def _whole(self, reason: FinishReason | None) -> FinishReason | None:
+        """Say that a reply with which the constraint is complete was not cut by its limit."""
+        whole = self._constraint is not None and self._constraint.complete
+        return "stop" if reason == "length" and whole else reason
 
     def _take(self, token: int, scores: Logits | None = None) -> FinishReason | None:
         """Add a token to the reply; say whether that ends it."""

@@ -91,6 +91,11 @@ class NaivePrefixCache:
         idle = [slot for slot in self._order if slot not in self._pins]
         return next((slot for slot in idle if not self.freed_by(slot)), idle[0] if idle else None)
 
+    @property
+    def pinned(self) -> int:
+        """How many cells pinned slots hold; what they share counts once."""
+        return len({cell for slot in self._pins for cell in self._held.get(slot, ())})
+
     def freed_by(self, slot: int) -> int:
         """Count the cells that dropping a slot would free: those it shares with no other."""
         others = {cell for other in self._held if other != slot for cell in self._held[other]}

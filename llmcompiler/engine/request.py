@@ -5,11 +5,12 @@ Values, and the job that carries them between threads; it does not know how anyt
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from llmcompiler.errors import LLMCompilerError
+from llmcompiler.errors import LLMCompilerError, ModelError
 from llmcompiler.messages import Figures, FinishReason, Grammar, Logprob, Sampling, Usage
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 BACKGROUND = 100
+
+_log = logging.getLogger("llmcompiler.engine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,16 @@ class Failed:
 
     error: LLMCompilerError
 
+    @classmethod
+    def by(cls, error: Exception) -> Failed:
+        """Say that it failed by `error`; one of no type of ours is a fault here, and logged."""
+        if isinstance(error, LLMCompilerError):
+            return cls(error)
+        _log.error("the engine failed", exc_info=error)
+        failure = ModelError(f"the engine failed: {type(error).__name__}: {error}")
+        failure.__cause__ = error
+        return cls(failure)
+
 
 Output: TypeAlias = "Progress | Piece | Ended | Failed"
 
@@ -108,4 +121,7 @@ class Job:
         try:
             self._deliver(output)
         except RuntimeError:  # its event loop is closed
+            self.cancelled = True
+        except Exception:  # noqa: BLE001 - the thread must outlive any reader
+            _log.exception("an output could not be delivered")
             self.cancelled = True

@@ -53,6 +53,7 @@ class Seats:
         stored = self._restored(tokens, match, reserved)
         if stored is not None:
             return stored
+        match = self._match(tokens)  # room for what could not be restored may have cost it
         source, length = (match.slot, match.length) if match else (-1, 0)
         need = len(tokens) - length + reserved
         idle = source >= 0 and source not in self._taken and source not in self._kept
@@ -99,11 +100,21 @@ class Seats:
     def keep(self, slot: int) -> None:
         """Hold what a slot knows from now on, and write it to disk where there is a folder."""
         tokens = self._cache.tokens(slot)
-        if self._store is not None and len(tokens) >= _WORTH:
-            self._store.put(tokens, self._context.save(slot), keep=True)
-        if slot not in self._kept and len(self._kept) < self._context.n_slots // 2:
+        if len(tokens) >= _WORTH:
+            self._save(slot, keep=True)
+        held = any(self._cache.tokens(each)[: len(tokens)] == tokens for each in self._kept)
+        if not held and len(self._kept) < self._context.n_slots // 2:
             self._kept.add(slot)
             self._cache.pin(slot)
+
+    def release(self) -> bool:
+        """Hold the kept prefix that was used least recently no longer; False where there is none."""
+        slot = next((each for each in self._cache.slots if each in self._kept), None)
+        if slot is None:
+            return False
+        self._kept.remove(slot)
+        self._cache.unpin(slot)
+        return True
 
     def room(self, count: int) -> bool:
         """Make sure that `count` more cells are free; False where nothing idle is left to drop."""
@@ -119,17 +130,21 @@ class Seats:
             return
         for slot in self._cache.slots:
             if self._cache.length(slot) >= _WORTH and self._cache.freed_by(slot):
-                self._store.put(self._cache.tokens(slot), self._context.save(slot), keep=True)
+                self._save(slot, keep=True)
         self._store.close(spill=True)
 
-    def reopen(self, context: Context) -> None:
-        """Begin anew with another context; nothing is known, and nobody sits."""
-        self._context = context
+    def clear(self) -> None:
+        """Know nothing any more, as before the context is freed; nobody may sit."""
         for slot in self._taken | self._kept:
             self._cache.unpin(slot)
         self._taken.clear()
         self._kept.clear()
         self._cache.clear()
+
+    def reopen(self, context: Context) -> None:
+        """Begin anew with another context; nothing is known, and nobody sits."""
+        self.clear()
+        self._context = context
 
     def _match(self, tokens: Sequence[int]) -> Match | None:
         return self._cache.match(tokens[: len(tokens) - 1], whole=not self._context.partial)
@@ -171,10 +186,23 @@ class Seats:
         """Drop idle slots, the longest unused first, until `count` cells are free."""
         if not self._context.unified:
             return True
+        if self._context.n_cells - self._cache.cells >= count:
+            return True
+        if self._context.n_cells - self._fixed(spare) < count:
+            return False  # it would cost all that is known, and be in vain
         while self._context.n_cells - self._cache.cells < count:
             if not self._evict(spare):
                 return False
         return True
+
+    def _fixed(self, spare: int) -> int:
+        """Count the cells that stay taken whatever idle slots are dropped."""
+        if spare >= 0:
+            self._cache.pin(spare)
+        fixed = self._cache.pinned
+        if spare >= 0:
+            self._cache.unpin(spare)
+        return fixed
 
     def _free_slot(self, *, spare: int) -> int | None:
         while True:
@@ -198,9 +226,14 @@ class Seats:
         self.forget(slot)
         return True
 
-    def _save(self, slot: int) -> None:
-        if self._store is not None:
-            self._store.put(self._cache.tokens(slot), self._context.save(slot))
+    def _save(self, slot: int, *, keep: bool = False) -> None:
+        """Save what a slot holds, where there is a place; that it cannot be must not stop anybody."""
+        if self._store is None:
+            return
+        try:
+            self._store.put(self._cache.tokens(slot), self._context.save(slot), keep=keep)
+        except Exception:  # noqa: BLE001 - a cache that is not written is a slower one
+            _log.exception("what the cache held could not be saved")
 
     def _shorten(self, slot: int, length: int) -> bool:
         """Give up what an idle slot holds beyond `length`; False if nothing of it can be kept."""

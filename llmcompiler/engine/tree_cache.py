@@ -216,6 +216,14 @@ class TreePrefixCache:
                 oldest = slot
         return oldest
 
+    @property
+    def pinned(self) -> int:
+        """How many cells pinned slots hold; what they share counts once."""
+        seen = {
+            node for slot in self._pins if slot in self._ends for node in self._ends[slot].path()
+        }
+        return sum(len(node.run) for node in seen)
+
     def freed_by(self, slot: int) -> int:
         """Count the cells that dropping a slot would free: those it shares with no other."""
         node = self._ends.get(slot)

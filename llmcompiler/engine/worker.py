@@ -17,15 +17,16 @@ from llmcompiler.engine.batcher import Batch, Waiting, next_batch
 from llmcompiler.engine.cache import common_prefix
 from llmcompiler.engine.context import Broken, Context, NoRoom
 from llmcompiler.engine.live import Live
-from llmcompiler.engine.request import Ended, Failed, Job, Piece, Progress
+from llmcompiler.engine.request import BACKGROUND, Ended, Failed, Job, Piece, Progress
 from llmcompiler.engine.seats import Seats
 from llmcompiler.engine.threads import ThreadShare
-from llmcompiler.errors import ContextLengthError, LLMCompilerError, ModelError
+from llmcompiler.errors import ContextLengthError, ModelError
 from llmcompiler.messages import FinishReason
 
 __all__ = ["Desk", "Worker"]
 
 _log = logging.getLogger("llmcompiler.engine")
+_WORTH = 16  # tokens; for fewer nobody waits
 _CLOSED = "the model was closed: load it again"
 
 
@@ -82,6 +83,8 @@ class Worker:
                 self._admit()
                 if self._live:
                     self._step()
+        except Exception:  # noqa: BLE001 - whoever asks from now on is told that it is closed
+            _log.exception("the engine stopped")
         finally:
             self._dismiss()
 
@@ -108,7 +111,7 @@ class Worker:
             self._finish(live, "cut")
         for live in [each for each in self._asked if each.job.cancelled]:
             self._asked.remove(live)
-            self._close(live)
+            self._turn_away(live)
 
     def _open(self, job: Job) -> None:
         self._count += 1
@@ -120,26 +123,30 @@ class Worker:
             if prompt + (0 if job.request.silent else 1) > limit:
                 raise ContextLengthError(prompt + 1, limit)
         except Exception as error:  # noqa: BLE001 - the thread must outlive any request
-            job.deliver(Failed(_typed(error)))
+            job.deliver(Failed.by(error))
             return
         self._asked.append(live)
 
     def _admit(self) -> None:
         """Seat as many of those who asked as there is room for, the most urgent first."""
         self._sweep()
-        for live in sorted(self._asked, key=_urgency):
-            if len(self._live) >= self._desk.rows:
+        for live in sorted(self._asked, key=Live.urgency):
+            if len(self._live) >= self._desk.rows and not self._yielded(live):
                 break
             try:
+                if self._awaits(live):
+                    continue
                 seated = self._seat(live)
             except Exception as error:  # noqa: BLE001 - the thread must outlive any request
                 self._asked.remove(live)
-                live.job.deliver(Failed(_typed(error)))
+                live.close()
+                live.job.deliver(Failed.by(error))
                 continue
-            if seated:
-                self._asked.remove(live)
-                self._live.append(live)
-                self._begin(live)
+            if not seated:
+                break  # else those who need little would pass it for ever
+            self._asked.remove(live)
+            self._live.append(live)
+            self._begin(live)
 
     def _begin(self, live: Live) -> None:
         live.job.deliver(Progress())
@@ -152,26 +159,44 @@ class Worker:
         if reason is not None:
             self._finish(live, reason)
 
-    def _seat(self, live: Live) -> bool:
-        """Find a request a slot, unless what it needs is being computed right now."""
+    def _awaits(self, live: Live) -> bool:
+        """Say whether what a request needs is being computed right now."""
         tokens = live.sequence.tokens
         if not live.job.request.silent:
             self._hush(live)
         known = self._seats.known(tokens)
-        reserved = 0
         for other in self._live:
             shared = min(common_prefix(live.prompt, other.prompt), len(tokens) - 1)
-            if shared > max(known, other.sequence.evaluated):
+            if shared >= _WORTH and shared > max(known, other.sequence.evaluated):
                 other.priority = min(other.priority, live.priority)
-                return False
-            reserved += len(other.sequence.tokens) - other.sequence.evaluated
-        found = self._seats.take(tokens, reserved)
-        if found is None and not self._live:
-            raise ModelError("there is no room for the request in the context: raise n_ctx")
-        if found is None:
-            return False
-        live.sit(*found)
-        return True
+                return True
+        return False
+
+    def _seat(self, live: Live) -> bool:
+        """Find a request a slot; False if it must wait for others."""
+        while True:
+            found = self._seats.take(
+                live.sequence.tokens, sum(other.pending for other in self._live)
+            )
+            if found is not None:
+                live.sit(*found)
+                return True
+            if self._live:
+                if not self._yielded(live):
+                    return False
+            elif not self._seats.release():
+                raise ModelError("there is no room for the request in the context: raise n_ctx")
+
+    def _yielded(self, live: Live) -> bool:
+        """Send one that is computed ahead back to wait for the sake of a more urgent request."""
+        ahead = [
+            other
+            for other in self._live
+            if other.priority >= BACKGROUND and other.priority > live.priority
+        ]
+        if ahead:
+            self._preempt(max(ahead, key=Live.urgency))
+        return bool(ahead)
 
     def _hush(self, live: Live) -> None:
         """End what is computed ahead of a request like this one, which goes on from there."""
@@ -186,24 +211,30 @@ class Worker:
     def _finish(self, live: Live, reason: FinishReason) -> None:
         """Take a request to its end; its slot remembers what it holds."""
         self._leave(live)
-        live.end()
+        self._end(live, reason)
+
+    def _end(self, live: Live, reason: FinishReason) -> None:
+        try:
+            live.end()
+        except Exception as error:  # noqa: BLE001 - the thread must outlive any request
+            live.job.deliver(Failed.by(error))
+            return
         self._say(live)
         live.job.deliver(Ended(reason, live.usage(), live.meter.figures()))
 
-    def _close(self, live: Live) -> None:
+    def _turn_away(self, live: Live) -> None:
         """Turn away a request that waits; one that had begun before ends as cut."""
         if not live.resumed:
             if not live.job.cancelled:
                 live.job.deliver(Failed(ModelError(_CLOSED)))
             return
-        live.end()
-        self._say(live)
-        live.job.deliver(Ended("cut", live.usage(), live.meter.figures()))
+        live.close()
+        self._end(live, "cut")
 
     def _fail(self, live: Live, error: Exception) -> None:
         self._seats.forget(live.slot)
         self._leave(live)
-        live.job.deliver(Failed(_typed(error)))
+        live.job.deliver(Failed.by(error))
 
     def _leave(self, live: Live) -> None:
         if live.job.request.keep and live.sequence.evaluated == len(live.sequence.tokens):
@@ -222,10 +253,12 @@ class Worker:
 
     def _dismiss(self) -> None:
         """End or fail everything, save what is known, and free the context."""
+        self.stop()
+        self._desk.threads.end(more=False)
         for live in [*self._live]:
             self._finish(live, "cut")
         for live in self._asked:
-            self._close(live)
+            self._turn_away(live)
         while True:
             try:
                 job = self._inbox.get(block=False)
@@ -244,28 +277,42 @@ class Worker:
     def _step(self) -> None:
         """Compute one batch and take everybody in it further."""
         batch = self._batch()
+        if batch is None:
+            return
+        if not self._seats.room(batch.size):
+            batch = batch.bare()
         if self._seats.room(batch.size):
             self._compute(batch)
         elif len(self._live) > 1:
-            self._preempt(max(self._live, key=_urgency))
-        else:
+            self._preempt(max(self._live, key=Live.urgency))
+        elif not self._seats.release():
             self._finish(self._live[0], "length")
 
-    def _batch(self) -> Batch:
-        live = sorted(self._live, key=_urgency)
-        if self._desk.alone:
-            live = [min(live, key=lambda each: each.meter.steps)]
+    def _batch(self) -> Batch | None:
+        """Choose what is computed next; None if nobody is left for whom it could be."""
+        live = sorted(self._live, key=Live.urgency)
+        if self._desk.alone:  # in turn, and what is computed ahead only if there is nobody else
+            live = [min(self._live, key=lambda each: each.priority >= BACKGROUND)]
+            self._live.remove(live[0])
+            self._live.append(live[0])
         pending = [each.pending for each in live if each.decoding]
         budget, width = self.context.batch, sum(pending)
         waiting: list[Waiting] = []
         for each in live:
-            waiting.append(each.waiting(budget, width, len(pending)))
+            try:
+                waiting.append(each.waiting(budget, width, len(pending)))
+            except Exception as error:  # noqa: BLE001 - the thread must outlive any request
+                self._fail(each, error)
+                continue
             width += len(waiting[-1].drafts)
+        if not waiting:
+            return None
         return next_batch(waiting, budget, alone=self._desk.alone)
 
     def _compute(self, batch: Batch) -> None:
         begun = perf_counter()
         seated = {live.slot: live for live in self._live}
+        computed = {row.slot for row in batch.rows}
         thinking = sum(live.thinking for live in self._live)
         threads = self._desk.threads.begin()
         if threads != self._computing_with:
@@ -288,6 +335,9 @@ class Worker:
             )
         for live, reason in ended:
             self._finish(live, reason)
+        for live in [*self._live, *(each for each in self._asked if each.resumed)]:
+            if live.slot not in computed:
+                live.job.deliver(Progress())
 
     def _advance(self, batch: Batch, seated: dict[int, Live]) -> list[tuple[Live, FinishReason]]:
         """Let everybody in the batch choose what follows and show it; return who is done."""
@@ -315,7 +365,7 @@ class Worker:
         if isinstance(error, NoRoom) and self._seats.evict():
             return
         if isinstance(error, NoRoom) and len(self._live) > 1:
-            self._preempt(max(self._live, key=_urgency))
+            self._preempt(max(self._live, key=Live.urgency))
             return
         seated = {live.slot: live for live in self._live}
         for row in batch.rows:
@@ -335,6 +385,7 @@ class Worker:
         """Replace a context that fails; whoever is being served goes on from the beginning."""
         for live in [*self._live]:
             self._preempt(live)
+        self._seats.clear()
         self.context.close()
         self.context = self._desk.open_context()
         self._computing_with = 0
@@ -346,16 +397,3 @@ class Worker:
             live.job.deliver(Piece(text, logprobs))
         elif progress:
             live.job.deliver(Progress())
-
-
-def _urgency(live: Live) -> tuple[int, int]:
-    return live.priority, live.order
-
-
-def _typed(error: Exception) -> LLMCompilerError:
-    if isinstance(error, LLMCompilerError):
-        return error
-    _log.error("the engine failed", exc_info=error)
-    failure = ModelError(f"the engine failed: {type(error).__name__}: {error}")
-    failure.__cause__ = error
-    return failure
