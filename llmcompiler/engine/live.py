@@ -53,6 +53,7 @@ class Live:
         self.meter = meter
         self.slot = -1
         self.resumed = False
+        self._reached = 0  # how much of the prompt had been computed when it last stood up
         room = n_ctx - sequence.prompt_length
         self._limit = min(room, job.request.sampling.max_tokens or room)
         self._piece = piece
@@ -88,9 +89,11 @@ class Live:
     def sit(self, slot: int, held: int) -> None:
         """Take a slot that holds the first `held` tokens."""
         self.slot = slot
+        # One that comes back may find more of its prompt than it had computed itself.
+        known = min(held, self.sequence.prompt_length) - self._reached
+        self.sequence.reused += max(0, known)
+        self.meter.reused = self.sequence.reused
         self.sequence.evaluated = held
-        if not self.resumed:
-            self.sequence.reused = self.meter.reused = held
 
     def begin(self) -> FinishReason | None:
         """Write what the constraint leaves no choice about before anything was computed."""
@@ -103,6 +106,7 @@ class Live:
     def stand(self) -> None:
         """Give the slot up, to go on later."""
         self.slot = -1
+        self._reached = min(self.sequence.evaluated, self.sequence.prompt_length)
         self.resumed = True
 
     def waiting(self, budget: int, width: int, requests: int) -> Waiting:
