@@ -69,7 +69,9 @@ class Context:
         self._memory = llama.llama_get_memory(self._context)
         self._buffer = _Buffer(llama, self.batch)
         self._held = [0] * n_slots
+        self._threads = model.threads
         self._copied: set[int] = set()
+        self._copying: set[int] = set()
         self._outputs = 0
         self._views: dict[tuple[int, int], NDArray[np.float32]] = {}
 
@@ -86,6 +88,7 @@ class Context:
         self._buffer.fill(batch)
         code = self._llama.llama_decode(self._context, self._buffer.batch)
         self._copied.clear()
+        self._copying.clear()
         if code == _NO_ROOM:
             raise NoRoom(f"llama.cpp found no room for {batch.size} tokens in the context")
         if code == _REFUSED:
@@ -123,6 +126,13 @@ class Context:
         """Count the tokens in a slot."""
         return self._held[slot]
 
+    def copying(self, slot: int) -> bool:
+        """Say whether a copy from or to a slot is still to be carried out, by the next `evaluate`.
+
+        What were restored there before would be copied in place of what was meant, or overwritten.
+        """
+        return slot in self._copying
+
     def fork(self, source: int, target: int, length: int) -> None:
         """Let `target`, which must be empty, hold the first `length` tokens of `source` as well.
 
@@ -143,6 +153,7 @@ class Context:
         self._held[target] = self._held[source] if end < 0 else length
         if not self.unified:
             self._copied.add(target)
+            self._copying |= {source, target}
         if self._held[target] > length and not self.trim(target, length):
             self.clear(target)
             raise ModelError(f"the copy in slot {target} could not be cut")
@@ -184,7 +195,7 @@ class Context:
         False says that it could not be; the slot is empty then. `data` must come from `save` of a
         context like this one, unchanged: llama.cpp does not look.
         """
-        if self._held[slot] or not data:
+        if self._held[slot] or not data or slot in self._copying:
             return False
         source = (ctypes.c_uint8 * len(data)).from_buffer_copy(data)
         done = self._llama.llama_state_seq_set_data(self._context, source, len(data), slot)
@@ -201,7 +212,9 @@ class Context:
 
     def set_threads(self, count: int) -> None:
         """Compute with `count` threads from the next batch on."""
-        self._llama.llama_set_n_threads(self._context, count, count)
+        if count != self._threads:
+            self._llama.llama_set_n_threads(self._context, count, count)
+            self._threads = count
 
     def close(self) -> None:
         """Free the memory; doing it again is harmless."""

@@ -161,8 +161,10 @@ class Seats:
             return None
         need = max(len(tokens), found.count) + reserved
         slot = self._free_slot(spare=-1) if self._room(need, spare=-1) else None
-        data = None if slot is None else self._store.get(found.key)
-        if slot is None or data is None:
+        if slot is None or self._context.copying(slot):
+            return None
+        data = self._store.get(found.key)
+        if data is None:
             return None
         restored = self._context.restore(slot, data, found.count)
         if not restored or not self._context.trim(slot, found.length):

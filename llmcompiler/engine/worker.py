@@ -56,7 +56,7 @@ class Worker:
         self._asked: list[Live] = []
         self._live: list[Live] = []
         self._count = 0
-        self._computing_with = 0
+        self._crowded = False
 
     def queue(self, job: Job) -> None:
         """Take a request in.
@@ -131,7 +131,8 @@ class Worker:
         """Seat as many of those who asked as there is room for, the most urgent first."""
         self._sweep()
         for live in sorted(self._asked, key=Live.urgency):
-            if len(self._live) >= self._desk.rows and not self._yielded(live):
+            full = len(self._live) >= self._desk.rows
+            if (self._crowded and self._live) or (full and not self._yielded(live)):
                 break
             try:
                 if self._awaits(live):
@@ -189,11 +190,8 @@ class Worker:
 
     def _yielded(self, live: Live) -> bool:
         """Send one that is computed ahead back to wait for the sake of a more urgent request."""
-        ahead = [
-            other
-            for other in self._live
-            if other.priority >= BACKGROUND and other.priority > live.priority
-        ]
+        least = max(BACKGROUND, live.priority + 1)
+        ahead = [other for other in self._live if other.priority >= least]
         if ahead:
             self._preempt(max(ahead, key=Live.urgency))
         return bool(ahead)
@@ -251,6 +249,11 @@ class Worker:
         live.stand()
         self._asked.append(live)
 
+    def _make_way(self) -> None:
+        """Send the least urgent back to wait; nobody is seated before a pass was computed."""
+        self._preempt(max(self._live, key=Live.urgency))
+        self._crowded = True
+
     def _dismiss(self) -> None:
         """End or fail everything, save what is known, and free the context."""
         self.stop()
@@ -284,7 +287,7 @@ class Worker:
         if self._seats.room(batch.size):
             self._compute(batch)
         elif len(self._live) > 1:
-            self._preempt(max(self._live, key=Live.urgency))
+            self._make_way()
         elif not self._seats.release():
             self._finish(self._live[0], "length")
 
@@ -314,10 +317,7 @@ class Worker:
         seated = {live.slot: live for live in self._live}
         computed = {row.slot for row in batch.rows}
         thinking = sum(live.thinking for live in self._live)
-        threads = self._desk.threads.begin()
-        if threads != self._computing_with:
-            self.context.set_threads(threads)
-            self._computing_with = threads
+        self.context.set_threads(self._desk.threads.begin())
         try:
             self.context.evaluate(batch)
         except Exception as error:  # noqa: BLE001 - the thread must outlive any request
@@ -325,6 +325,7 @@ class Worker:
             self._recover(batch, error)
             return
         self._desk.threads.end(more=True)
+        self._crowded = False
         decode = perf_counter() - begun
         ended = self._advance(batch, seated)
         thinking = sum(live.thinking for live in seated.values()) - thinking
@@ -365,7 +366,7 @@ class Worker:
         if isinstance(error, NoRoom) and self._seats.evict():
             return
         if isinstance(error, NoRoom) and len(self._live) > 1:
-            self._preempt(max(self._live, key=Live.urgency))
+            self._make_way()
             return
         seated = {live.slot: live for live in self._live}
         for row in batch.rows:
@@ -388,7 +389,6 @@ class Worker:
         self._seats.clear()
         self.context.close()
         self.context = self._desk.open_context()
-        self._computing_with = 0
         self._seats.reopen(self.context)
 
     def _say(self, live: Live, *, progress: bool = False) -> None:

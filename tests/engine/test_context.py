@@ -312,3 +312,17 @@ def test_the_fixture_can_be_quantised(tmp_path: Path) -> None:
         t.tensor_type for t in gguf.GGUFReader(path).tensors if t.name.endswith("ffn_up.weight")
     }
     assert kinds == {gguf.GGMLQuantizationType.Q8_0}
+
+
+def test_nothing_is_restored_where_a_copy_is_still_to_be_carried_out(split: Context) -> None:
+    _scores(split, 1, list(range(60, 90)))
+    saved = split.save(1)
+    tokens = list(range(5, 35))
+    _scores(split, 0, tokens)
+    expected = _scores(split, 0, [7])
+    split.trim(0, 30)
+    split.fork(0, 2, 30)
+    split.clear(0)
+    assert not split.restore(0, saved, 30)
+    assert np.array_equal(_scores(split, 2, [7]), expected)
+    assert split.restore(0, saved, 30)

@@ -11,7 +11,7 @@ import pytest
 
 from llmcompiler.engine import loop
 from llmcompiler.engine.batcher import Batch
-from llmcompiler.engine.context import Broken, Context
+from llmcompiler.engine.context import Broken, Context, NoRoom
 from llmcompiler.engine.cost import DraftPolicy
 from llmcompiler.engine.drafts import Forms, NgramDrafts
 from llmcompiler.engine.gguf import read_header
@@ -219,3 +219,19 @@ def test_an_engine_that_was_closed_at_work_leaves_its_threads_to_others(
     other = cores.share()
     assert other.begin() == 8, "the engine is still there, but at rest"
     del engine
+
+
+def test_cells_that_are_always_short_fail_requests_and_nobody_goes_and_comes_for_ever(
+    tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(tiny_gguf) as engine:
+
+        def refuse(batch: Batch) -> None:
+            raise NoRoom("always")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(engine.context, "evaluate", refuse)
+            with held_up(engine):
+                asked = [Asked(engine, tokens(10, n), short(3)) for n in range(3)]
+            assert all(isinstance(_last(each), Failed) for each in asked)
+        assert isinstance(_last(Asked(engine, tokens(10), short(3))), Ended)
