@@ -1,7 +1,7 @@
 # Two commands: `make run` answers a request with the embedded model, `make test` is the whole gate.
 # Both make .venv on their first run and are safe to repeat: what they install is keyed on pyproject.toml.
 
-ASK ?= Which of README.md, LICENSE and pyproject.toml has the most words, and how many hours are between Tokyo and Lima?
+ASK ?= Which of README.md, LICENSE and pyproject.toml is the largest, and how many hours are between Tokyo and Lima?
 
 # The request reaches the program as it was typed, whatever quotes and dollars are in it.
 override ASK := $(value ASK)

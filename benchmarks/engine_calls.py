@@ -57,6 +57,7 @@ def opened(path: Path, gpu: bool, **options: Any) -> Generator[Engine]:
     settings = EngineOptions(**{**chosen, **options})
     engine = Engine.open(read_header(path), settings)
     try:
+        engine.wait_rested(60)
         yield engine
     finally:
         engine.close()

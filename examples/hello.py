@@ -6,7 +6,7 @@ from llmcompiler import Agent
 
 agent = Agent(sys.argv[1] if len(sys.argv) > 1 else "embedded")
 result = agent.run_sync(
-    "Which of README.md, LICENSE and pyproject.toml has the most words, "
+    "Which of README.md, LICENSE and pyproject.toml is the largest, "
     "and how many hours are between Tokyo and Lima?"
 )
 print(result.answer)

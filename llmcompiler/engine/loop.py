@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from llmcompiler.engine.binding import version
 from llmcompiler.engine.constraint import Constraint, GrammarCompiler
 from llmcompiler.engine.context import Context
-from llmcompiler.engine.cost import CostCurve, DraftPolicy, measure
+from llmcompiler.engine.cost import WIDTHS, CostCurve, DraftPolicy, measure
 from llmcompiler.engine.devices import free_memory
 from llmcompiler.engine.draft_model import DraftEngine
 from llmcompiler.engine.drafts import Drafts, Forms, NgramDrafts
@@ -49,6 +49,7 @@ __all__ = ["Engine"]
 _log = logging.getLogger("llmcompiler.engine")
 _EXIT_PATIENCE = 10.0  # seconds that an exiting interpreter waits for the step in progress
 _INDEXED = 4096  # tokens at a prompt's end that drafts are copied from
+_TRIES = 20  # to measure that curve while nobody asks
 _MEASURING = 0.5  # seconds for measuring the cost curve
 
 
@@ -101,6 +102,13 @@ class Engine:
         """Who sits where, and what is remembered; its own thread changes it."""
         return self._setting.seats
 
+    def wait_rested(self, timeout: float | None = None) -> bool:
+        """Wait until all is done that is better done before it is needed, while nobody asks.
+
+        Until then grammars and guesses cost more, or are not made; for measurements and tests.
+        """
+        return self._worker.inbox.rested.wait(timeout)
+
     def submit(self, request: Request, deliver: Callable[[Output], None]) -> Job:
         """Queue a request; `deliver` gets its outputs, called on the engine's thread.
 
@@ -133,6 +141,10 @@ class Engine:
         _stop(self._setting, self._thread, None)
 
 
+class _Interrupted(Exception):
+    """Somebody asks for something: that comes first."""
+
+
 class _Setting:
     """The engine's rooms, put together around one model; `run` is for the engine's thread."""
 
@@ -145,6 +157,8 @@ class _Setting:
         self._wanted = tuple((model.header.text(METADATA_KEY) or "").split(","))
         self._guesser: DraftEngine | None = None
         self._curve: CostCurve | None = None
+        self._read = False
+        self._tries = _TRIES
         if options.draft_model is not None:
             small = replace(options, draft_model=None, n_ctx=None, reproducible=False)
             self._guesser = DraftEngine(
@@ -163,33 +177,55 @@ class _Setting:
                 threads=share_threads(options.threads),
                 open_live=self._live,
                 open_context=self._context,
+                chore=self._prepare,
                 rows=min(options.rows, context.n_slots),
                 alone=options.reproducible,
             )
         )
 
     def run(self) -> None:
-        """Read the vocabulary, measure what a pass costs, and serve; free the model at the end."""
+        """Serve until told to stop, and free the model at the end."""
         try:
-            self._prepare()
             self.worker.run()
         finally:
             if self._guesser is not None:
                 self._guesser.close()
             self._model.close()
 
-    def _prepare(self) -> None:
+    def _prepare(self, somebody: Callable[[], bool]) -> bool:
+        """Do what is better done before it is needed, while nobody asks; say whether more is left.
+
+        First the vocabulary is read for grammars, then measured what a pass costs: until then
+        nothing is guessed ahead.
+        """
         try:
-            self._compiler.prepare()
-            if self._options.drafts and self._model.partial:
-                self._curve = measure(self.worker.context, budget=_MEASURING, clock=self._clock)
+            if not self._read:
+                self._read = True
+                self._compiler.prepare()
+                return self._options.drafts and self._model.partial
+            self._measure(somebody)
+        except _Interrupted:
+            self._tries -= 1
         except Exception:  # noqa: BLE001 - whoever needs it is told when it is asked for
             _log.exception("the engine goes on without guessing ahead")
+            return False
+        return self._curve is None and self._tries > 0
 
-    @property
-    def _clock(self) -> Callable[[], float]:
-        """What a pass is timed by: on the CPU alone, other programs are not to count."""
-        return time.perf_counter if self._options.n_gpu_layers else time.thread_time
+    def _measure(self, somebody: Callable[[], bool]) -> None:
+        def clock() -> float:
+            if somebody():
+                raise _Interrupted
+            return now()
+
+        now = time.perf_counter if self._options.n_gpu_layers else time.thread_time
+        context, slot = self.worker.context, self.seats.spare(WIDTHS[-1])
+        if slot is None:
+            raise _Interrupted
+        try:
+            # On the CPU alone, what other programs do is not to count.
+            self._curve = measure(context, slot=slot, budget=_MEASURING, clock=clock)
+        finally:
+            context.clear(slot)
 
     def _context(self) -> Context:
         return Context(

@@ -97,6 +97,13 @@ class Seats:
         if slot in self._taken:
             self._cache.pin(slot)
 
+    def spare(self, count: int) -> int | None:
+        """Return an empty slot, if `count` more cells are free without dropping anything."""
+        if self._context.unified and self._context.n_cells - self._cache.cells < count:
+            return None
+        empty = set(range(self._context.n_slots)) - self._taken - set(self._cache.slots)
+        return max(empty, default=None)
+
     def keep(self, slot: int) -> None:
         """Hold what a slot knows from now on, and write it to disk where there is a folder."""
         tokens = self._cache.tokens(slot)

@@ -7,15 +7,14 @@ what is remembered and what goes into a pass are decided elsewhere.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 from time import perf_counter
 
 from llmcompiler.engine.batcher import Batch, Waiting, next_batch
 from llmcompiler.engine.cache import common_prefix
 from llmcompiler.engine.context import Broken, Context, NoRoom
+from llmcompiler.engine.inbox import CLOSED, Inbox
 from llmcompiler.engine.live import Live
 from llmcompiler.engine.request import BACKGROUND, Ended, Failed, Job, Piece, Progress
 from llmcompiler.engine.seats import Seats
@@ -27,18 +26,21 @@ __all__ = ["Desk", "Worker"]
 
 _log = logging.getLogger("llmcompiler.engine")
 _WORTH = 16  # tokens; for fewer nobody waits
-_CLOSED = "the model was closed: load it again"
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What a worker works with; `open_context` makes the context anew when it broke."""
+    """What a worker works with; `open_context` makes the context anew when it broke.
+
+    `chore` is what else there is to do while nobody asks, see `Inbox`.
+    """
 
     context: Context
     seats: Seats
     threads: ThreadShare
     open_live: Callable[[Job, int], Live]
     open_context: Callable[[], Context]
+    chore: Callable[[Callable[[], bool]], bool]
     rows: int
     alone: bool
 
@@ -50,9 +52,7 @@ class Worker:
         self.context = desk.context
         self._desk = desk
         self._seats = desk.seats
-        self._inbox: SimpleQueue[Job | None] = SimpleQueue()
-        self._door = threading.Lock()
-        self._stopping = False
+        self.inbox = self._inbox = Inbox(desk.chore)
         self._asked: list[Live] = []
         self._live: list[Live] = []
         self._count = 0
@@ -64,17 +64,11 @@ class Worker:
         Raises:
             ModelError: the engine was closed.
         """
-        with self._door:
-            if self._stopping:
-                raise ModelError(_CLOSED)
-            self._inbox.put(job)
+        self._inbox.put(job)
 
     def stop(self) -> None:
         """End what is under way after the step in progress, and take nothing in any more."""
-        with self._door:
-            if not self._stopping:
-                self._stopping = True
-                self._inbox.put(None)
+        self._inbox.close()
 
     def run(self) -> None:
         """Serve until told to stop."""
@@ -92,15 +86,14 @@ class Worker:
 
     def _receive(self) -> bool:
         """Take in what was asked, waiting if there is nothing else to do; False to stop."""
-        while not self._stopping:
+        while not self._inbox.closed:
             busy = bool(self._asked or self._live)
             if not busy:
                 self._desk.threads.end(more=False)
-            try:
-                job = self._inbox.get(block=not busy)
-            except Empty:
-                return True
-            if job is not None and not job.cancelled:
+            job = self._inbox.take(wait=not busy)
+            if job is None:
+                return not self._inbox.closed
+            if not job.cancelled:
                 self._sweep()  # what they wrote may be a part of what is asked now
                 self._open(job)
         return False
@@ -224,7 +217,7 @@ class Worker:
         """Turn away a request that waits; one that had begun before ends as cut."""
         if not live.resumed:
             if not live.job.cancelled:
-                live.job.deliver(Failed(ModelError(_CLOSED)))
+                live.job.deliver(Failed(ModelError(CLOSED)))
             return
         live.close()
         self._end(live, "cut")
@@ -262,13 +255,8 @@ class Worker:
             self._finish(live, "cut")
         for live in self._asked:
             self._turn_away(live)
-        while True:
-            try:
-                job = self._inbox.get(block=False)
-            except Empty:
-                break
-            if job is not None:
-                job.deliver(Failed(ModelError(_CLOSED)))
+        while (job := self._inbox.take(wait=False)) is not None:
+            job.deliver(Failed(ModelError(CLOSED)))
         try:
             self._seats.save_all()
         except Exception:  # noqa: BLE001 - closing goes on

@@ -78,6 +78,8 @@ OPTIONS = EngineOptions(n_ctx=512, n_cells=1024, n_seq=8, chunk=64, threads=1, d
 @contextmanager
 def running(path: Path, options: EngineOptions = OPTIONS) -> Iterator[Engine]:
     engine = Engine.open(read_header(path), options)
+    if options.drafts:
+        assert engine.wait_rested(60)
     try:
         yield engine
     finally:

@@ -80,15 +80,17 @@ def test_a_guess_that_raises_does_not_stop_the_engine(
 def test_an_engine_that_cannot_begin_tells_those_who_wait(
     tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = threading.Event()
+    begun, gate = threading.Event(), threading.Event()
 
     def refuse(context: Context, **more: Any) -> None:
+        begun.set()
         gate.wait(10)
         raise ModelError("the context could not compute")
 
     monkeypatch.setattr(loop, "measure", refuse)
     engine = Engine.open(read_header(tiny_gguf), _GUESSING)
     try:
+        assert begun.wait(10)
         asked = Asked(engine, tokens(10), short(5))
         gate.set()
         assert isinstance(_last(asked), Ended | Failed)

@@ -48,4 +48,4 @@ def test_it_prints_the_answer_and_when_each_step_ran() -> None:
 def test_it_needs_nothing_but_the_embedded_model() -> None:
     said, *bars = hello()
     assert "README.md" in said
-    assert {bar.split()[1] for bar in bars} >= {"count_words", "hours_between"}
+    assert {bar.split()[1] for bar in bars} >= {"file_size", "hours_between"}

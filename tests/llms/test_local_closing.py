@@ -58,7 +58,7 @@ async def test_warming_that_was_cut_off_is_told(
         await anyio.to_thread.run_sync(begun.wait, 10)
         async with anyio.create_task_group() as closing:
             closing.start_soon(llm.aclose)
-            while not llm._loaded or not llm._loaded.engine._worker._stopping:
+            while not llm._loaded or not llm._loaded.engine._worker.inbox.closed:
                 await anyio.lowlevel.checkpoint()
             gate.set()
 
