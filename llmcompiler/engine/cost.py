@@ -26,6 +26,7 @@ _STRIDE: Final = 7919  # tokens far apart, as experts and embeddings see them in
 _TICK: Final = 1e-9  # a clock that stood still
 _SURE: Final = 0.97  # no guess is likelier than this
 _GAIN: Final = 1.02  # less is within what a measurement is wrong by
+_WIDE: Final = 8  # requests that share a pass; with more, guessing takes longer than it saves
 _FADE: Final = 0.9
 _PRIOR: Final = 0.7
 _WEIGHT: Final = 4.0
@@ -71,7 +72,7 @@ class CostCurve:
         ConfigurationError: there is no point, or one is not a positive number of tokens and seconds.
     """
 
-    __slots__ = ("_seconds", "_slope", "_tokens")
+    __slots__ = ("_hopeless", "_seconds", "_slope", "_tokens")
 
     def __init__(self, points: Mapping[int, float]) -> None:
         if not points or not all(
@@ -81,6 +82,7 @@ class CostCurve:
                 f"a cost curve needs seconds above 0 for 1 or more tokens, not {dict(points)!r}: "
                 f"measure it anew"
             )
+        self._hopeless: dict[tuple[int, int], bool] = {}
         self._tokens = sorted(points)
         self._seconds: list[float] = []
         least = math.inf
@@ -121,6 +123,19 @@ class CostCurve:
         left, right = known[place - 1], known[place]
         share = (tokens - left) / (right - left)
         return seconds[place - 1] + share * (seconds[place] - seconds[place - 1])
+
+    def hopeless(self, tokens: int, requests: int) -> bool:
+        """Say whether a pass of `tokens` for `requests` gains nothing by any number of right drafts."""
+        if requests > _WIDE:
+            return True
+        known = self._hopeless.get((tokens, requests))
+        if known is None:
+            least = _GAIN * requests / self.seconds(tokens)
+            known = self._hopeless[tokens, requests] = all(
+                (requests + count * _SURE) / self.seconds(tokens + count) <= least
+                for count in range(1, LONGEST + 1)
+            )
+        return known
 
     def as_dict(self) -> dict[str, Any]:
         """Return the curve as values for JSON, for `from_dict`."""
@@ -233,6 +248,10 @@ class DraftPolicy:
             if worth > most:
                 best, most = count, worth
         return best
+
+    def hopeless(self, tokens: int, requests: int) -> bool:
+        """Say whether not even guesses that are always right would be worth adding to a pass."""
+        return self._curve.hopeless(tokens, requests)
 
     def guess(
         self,

@@ -26,6 +26,8 @@ _CAUGHT_UP = 64  # tokens that may wait while somebody reads along; more is a pr
 class Live:
     """A request in the engine's hands; `slot` is where it sits, or -1, and `prompt` its prompt.
 
+    `decoding` says that somebody reads along: `computed` keeps it.
+
     `n_ctx` is the most tokens that it may have. Without `drafts` nothing is guessed ahead.
     """
 
@@ -53,6 +55,7 @@ class Live:
         self.meter = meter
         self.slot = -1
         self.resumed = False
+        self.decoding = False
         self._reached = 0  # how much of the prompt had been computed when it last stood up
         room = n_ctx - sequence.prompt_length
         self._limit = min(room, job.request.sampling.max_tokens or room)
@@ -63,6 +66,7 @@ class Live:
         self._text = text
         self._open_drafts = drafts
         self._drafts: Drafts | None = None
+        self._told = sequence.prompt_length  # tokens that the drafts know of
         self._policy = policy
         self._spoken: list[str] = []
         self._top = job.request.sampling.logprobs
@@ -71,11 +75,6 @@ class Live:
     def pending(self) -> int:
         """How many tokens are not computed yet."""
         return len(self.sequence.tokens) - self.sequence.evaluated
-
-    @property
-    def decoding(self) -> bool:
-        """Whether somebody reads along."""
-        return self.sequence.generated_length > 0 and self.pending <= _CAUGHT_UP
 
     @property
     def thinking(self) -> float:
@@ -93,13 +92,21 @@ class Live:
         known = min(held, self.sequence.prompt_length) - self._reached
         self.sequence.reused += max(0, known)
         self.meter.reused = self.sequence.reused
-        self.sequence.evaluated = held
+        self.computed(held)
+
+    def computed(self, count: int) -> None:
+        """Note that the first `count` tokens are computed."""
+        sequence = self.sequence
+        sequence.evaluated = count
+        waiting = len(sequence.tokens) - count
+        self.decoding = sequence.generated_length > 0 and waiting <= _CAUGHT_UP
 
     def begin(self) -> FinishReason | None:
         """Write what the constraint leaves no choice about before anything was computed."""
         if self.resumed or self._constraint is None or self.job.request.silent:
             return None
         reason = self._force([])
+        self.computed(self.sequence.evaluated)
         self.meter.arrived(self.sequence.generated_length)
         return reason
 
@@ -116,7 +123,7 @@ class Live:
         tokens = sequence.tokens[at : at + budget + 1]
         drafts = self._draft(width, requests) if self.decoding and len(tokens) < budget else ()
         choice = not self.job.request.silent
-        if self.decoding and requests == 1 and not drafts and self._policy is not None:
+        if self.decoding and requests == 1 < len(tokens) and not drafts and self._policy:
             width = self._policy.width(len(tokens))
             if width < len(tokens):
                 return Waiting(self.slot, at, tokens[:width], (), True, False)
@@ -129,17 +136,20 @@ class Live:
         have been chosen.
         """
         sequence, count = self.sequence, len(row.tokens)
-        self.meter.evaluated += max(
-            0, min(sequence.prompt_length, row.position + count) - row.position
-        )
+        if row.position < sequence.prompt_length:
+            self.meter.evaluated += min(sequence.prompt_length - row.position, count)
         if not row.outputs or scores is None:
             return count, "stop" if row.position + count == len(sequence.tokens) else None
+        if row.outputs == 1 and self._constraint is None:  # the way of most tokens
+            token = self._sampler.pick(scores[0])
+            if token in self._end_tokens:
+                return count, "stop"
+            self.meter.arrived()
+            return count, self._take(token, scores[0])
         drafts = row.tokens[count - row.outputs + 1 :]
         before = sequence.generated_length
         accepted, reason = self._walk(drafts, scores)
         self.meter.arrived(sequence.generated_length - before)
-        if self._drafts is not None:
-            self._drafts.extend(sequence.tokens[sequence.prompt_length + before :])
         if drafts and self._policy is not None:
             self._policy.observe(len(drafts), accepted)
             self.meter.drafted += len(drafts)
@@ -236,9 +246,12 @@ class Live:
         most = self._limit - self.sequence.generated_length - 1
         if self._open_drafts is None or self._policy is None or most <= 0:
             return ()
+        if self._policy.hopeless(width, requests):
+            return ()
         if self._drafts is None:
             self._drafts = self._open_drafts()
-            self._drafts.extend(self.sequence.generated)
+        self._drafts.extend(self.sequence.tokens[self._told :])
+        self._told = len(self.sequence.tokens)
         admit = None if self._constraint is None else self._constraint.admit
         return self._policy.guess(self._drafts, width, requests=requests, most=most, admit=admit)
 

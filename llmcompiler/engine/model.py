@@ -23,8 +23,10 @@ __all__ = ["Model", "VocabularyTable"]
 _SPLIT = {"none": 0, "layer": 1, "row": 2, "tensor": 3}
 _NO_VOCABULARY = 0
 _SENTENCEPIECE = 1
+_NORMAL = 4
 _CONTROL = 8
 _USER_DEFINED = 16
+_BYTE = 32
 _ROOM = 256  # bytes that nearly every token's text fits in
 
 # Called for every token: keeping the interpreter's lock meanwhile is what makes them quick.
@@ -137,6 +139,8 @@ class Model:
             kind = attributes(self._vocabulary, token)
             bracketed = text.startswith(b"<") and text.endswith(b">")
             control = kind & _CONTROL or (kind & _USER_DEFINED and bracketed)
+            if kind & (_NORMAL | _BYTE):
+                self._pieces[token] = text
             texts.append(b"\xff" + text if control else text)
         function = ctypes.cast(library.llama_tokenize, ctypes.c_void_p)
         return VocabularyTable(tuple(texts), self.end_tokens, self._vocabulary, function.value or 0)

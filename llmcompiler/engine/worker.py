@@ -340,7 +340,7 @@ class Worker:
             try:
                 kept, reason = live.advance(row, scores)
                 self._seats.extend(live.slot, row.tokens[:kept], len(row.tokens))
-                live.sequence.evaluated += kept
+                live.computed(row.position + kept)
             except Exception as error:  # noqa: BLE001 - the thread must outlive any request
                 self._fail(live, error)
                 continue
