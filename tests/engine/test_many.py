@@ -8,29 +8,62 @@ import pytest
 
 from llmcompiler.engine.batcher import Batch
 from llmcompiler.engine.context import Broken, NoRoom
+from llmcompiler.engine.cost import CostCurve, DraftPolicy
 from llmcompiler.engine.request import BACKGROUND, Failed, Output, Progress, Request
 from llmcompiler.errors import ModelError
 from llmcompiler.messages import Sampling
 from tests.engine.asked import OPTIONS, Asked, held_up, running, short, tokens
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("drafts", [False, True])
-def test_in_reproducible_mode_company_changes_no_text(q8_gguf: Path, drafts: bool) -> None:
+def test_in_reproducible_mode_company_changes_no_text(
+    q8_gguf: Path, drafts: bool, temperature: float
+) -> None:
     options = replace(OPTIONS, reproducible=True, n_ctx=256, n_cells=None, drafts=drafts)
     prompts = [tokens(20 + 9 * seed, seed) for seed in range(6)]
     prompts.append([*prompts[0], *prompts[1][1:10]])
+    sampling = short(40, temperature=temperature, seed=3)
     alone = []
     for prompt in prompts:
         with running(q8_gguf, replace(options, drafts=False)) as engine:
-            asked = Asked(engine, prompt, short(40))
+            asked = Asked(engine, prompt, sampling)
             asked.rest()
             alone.append(asked.wrote)
     with running(q8_gguf, options) as engine:
         with held_up(engine):
-            together = [Asked(engine, prompt, short(40)) for prompt in prompts]
+            together = [Asked(engine, prompt, sampling) for prompt in prompts]
         for asked in together:
             asked.rest()
         assert [asked.wrote for asked in together] == alone
+
+
+def test_forced_text_and_drafts_change_no_text_under_a_grammar(
+    q8_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With guesses that are right, wrong and half right, and with none at all."""
+    grammar = 'start: line+ "join()"\nline: /[1-3]/ ". find(place=" /"[a-d]{1,6}"/ ")" "\\n"'
+    options = replace(OPTIONS, reproducible=True, n_ctx=256, n_cells=None, n_seq=2)
+    written: dict[bool, list[list[int]]] = {}
+    drafted = 0
+    for guessing in (False, True):
+        monkeypatch.setattr(DraftPolicy, "width", lambda policy, count: count)
+        monkeypatch.setattr(CostCurve, "hopeless", lambda curve, width, requests: False)
+        monkeypatch.setattr(DraftPolicy, "length", lambda policy, *given, **more: 4)
+        with running(q8_gguf, replace(options, drafts=guessing)) as engine:
+            asked = [
+                Asked(
+                    engine,
+                    tokens(30, seed),
+                    short(120, temperature=0.7, seed=seed),
+                    grammar=grammar,
+                )
+                for seed in range(6)
+            ]
+            drafted += sum(each.end().figures.drafted for each in asked)
+            written[guessing] = [each.wrote for each in asked]
+    assert drafted > 50
+    assert written[True] == written[False]
 
 
 def test_requests_decode_together(tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -239,3 +240,16 @@ async def test_quotes_come_from_the_request_and_what_followed(
         values.add(text.removeprefix('1. find(place="').removesuffix('")\n2. join()'))
     assert values <= fits if fits is not None else len(values) > 4
     await llm.aclose()
+
+
+async def test_samples_of_one_prompt_are_computed_from_one_beginning(llm: LocalLLM) -> None:
+    sampling = replace(_some(10), temperature=1.5, seed=4, logprobs=2)
+    replies = await llm.sample(_prompt(), sampling, 4)
+    assert len({reply.text for reply in replies}) == 4
+    computed = sum(reply.finished.figures.evaluated for reply in replies if reply.finished.figures)
+    whole = replies[0].finished.usage.prompt_tokens
+    assert computed <= whole + 3
+    assert all(len(reply.logprobs) == 10 for reply in replies)
+    assert [reply.text for reply in await llm.sample(_prompt(), sampling, 2)] == [
+        reply.text for reply in replies[:2]
+    ]
