@@ -15,7 +15,7 @@ from llmcompiler.errors import ModelError
 __all__ = ["CLOSED", "Inbox"]
 
 CLOSED = "the model was closed: load it again"
-_PAUSE = 0.05  # seconds without a request after which chores are thought of
+_PAUSE = 0.05  # seconds that the first request has to come before chores are thought of
 
 
 class Inbox:
@@ -32,6 +32,7 @@ class Inbox:
         self._chore: Callable[[Callable[[], bool]], bool] | None = chore
         self.closed = False
         self.rested = threading.Event()
+        self._begun = False
 
     def put(self, job: Job) -> None:
         """Take a request in.
@@ -54,8 +55,11 @@ class Inbox:
     def take(self, *, wait: bool) -> Job | None:
         """Return the next request, or None where there is none, or none is waited for any more."""
         while True:
+            pause = 0.0 if self._begun else _PAUSE
             try:
-                return self._queue.get(block=wait, timeout=_PAUSE if self._chore else None)
+                job = self._queue.get(block=wait, timeout=pause if self._chore else None)
+                self._begun = True
+                return job
             except Empty:
                 if not wait:
                     return None

@@ -50,6 +50,7 @@ _log = logging.getLogger("llmcompiler.engine")
 _EXIT_PATIENCE = 10.0  # seconds that an exiting interpreter waits for the step in progress
 _INDEXED = 4096  # tokens at a prompt's end that drafts are copied from
 _TRIES = 20  # to measure that curve while nobody asks
+_PATIENCE = 0.03  # seconds that somebody who comes meanwhile is let wait
 _MEASURING = 0.5  # seconds for measuring the cost curve
 
 
@@ -213,11 +214,13 @@ class _Setting:
 
     def _measure(self, somebody: Callable[[], bool]) -> None:
         def clock() -> float:
-            if somebody():
+            if time.perf_counter() > patience and self._tries > 1 and somebody():
                 raise _Interrupted
             return now()
 
         now = time.perf_counter if self._options.n_gpu_layers else time.thread_time
+        # Who comes waits a moment; but where somebody always comes, one has to wait once for all.
+        patience = time.perf_counter() + _PATIENCE
         context, slot = self.worker.context, self.seats.spare(WIDTHS[-1])
         if slot is None:
             raise _Interrupted
