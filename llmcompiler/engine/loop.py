@@ -94,6 +94,11 @@ class Engine:
         return cls(Model(header, options, stopped), options, plan)
 
     @property
+    def alive(self) -> bool:
+        """Whether requests are taken: not after `close`, nor when it broke for good."""
+        return not self._worker.inbox.closed
+
+    @property
     def context(self) -> Context:
         """The context that is computed with; its own thread uses it."""
         return self._worker.context

@@ -246,7 +246,7 @@ class LocalLLM:
             await to_thread.run_sync(self._close)
 
     async def _ready(self) -> _Loaded:
-        if self._loaded is not None:
+        if self._loaded is not None and self._loaded.engine.alive:
             return self._loaded
         stopped = threading.Event()
         try:
@@ -257,6 +257,9 @@ class LocalLLM:
     def _load(self, stopped: threading.Event) -> _Loaded:
         """Load the weights unless they are; whoever waits for the same may have given up."""
         with self._loading:
+            if self._loaded is not None and not self._loaded.engine.alive:
+                self._loaded.engine.close()  # it broke, and its end has been told
+                self._loaded = None
             if self._loaded is None and stopped.is_set():
                 raise ModelError(f"loading {self._header.path.name!r} was stopped")
             if self._loaded is None:

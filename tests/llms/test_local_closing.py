@@ -10,10 +10,10 @@ import anyio.lowlevel
 import pytest
 
 from llmcompiler.engine.batcher import Batch
-from llmcompiler.engine.context import Context
+from llmcompiler.engine.context import Broken, Context
 from llmcompiler.errors import ModelError
 from llmcompiler.llms.local import LocalLLM
-from llmcompiler.messages import Message
+from llmcompiler.messages import Finished, Message, Prompt, Sampling
 from tests.engine.asked import OPTIONS
 
 
@@ -66,3 +66,28 @@ async def test_warming_that_was_cut_off_is_told(
         group.start_soon(close)
         with pytest.raises(ModelError):
             await llm.warm((Message("rules", "Write plans. " * 20),))
+
+
+@pytest.mark.anyio
+async def test_a_model_whose_engine_broke_for_good_is_loaded_anew(
+    tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    llm = await LocalLLM.load(tiny_gguf, OPTIONS)
+    prompt = Prompt((Message("request", "Go on."),))
+    assert llm._loaded is not None
+    broken = llm._loaded.engine
+
+    def fail(*given: Any, **more: Any) -> Any:
+        raise Broken("half way")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(broken.context, "evaluate", fail)
+        patch.setattr("llmcompiler.engine.loop.Context", fail)
+        with pytest.raises(ModelError):
+            async for _ in llm.stream(prompt, Sampling(max_tokens=3)):
+                pass
+        await anyio.to_thread.run_sync(broken._thread.join, 10)
+    assert not broken.alive
+    deltas = [delta async for delta in llm.stream(prompt, Sampling(max_tokens=3))]
+    assert isinstance(deltas[-1], Finished)
+    await llm.aclose()
