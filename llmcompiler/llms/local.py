@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import anyio
 from anyio import to_thread
 
+from llmcompiler.engine.binding import binding
 from llmcompiler.engine.gguf import Header, read_header
 from llmcompiler.engine.mailbox import Mailbox
 from llmcompiler.engine.options import EngineOptions, read_options
@@ -296,7 +297,8 @@ class _Loaded:
 
     @classmethod
     def start(cls, header: Header, options: EngineOptions, stopped: Callable[[], bool]) -> _Loaded:
-        from llmcompiler.engine.loop import Engine  # needs numpy, which is a part of the extra
+        binding()  # says what to install where it is missing: the rest needs numpy, too
+        from llmcompiler.engine.loop import Engine
 
         engine = Engine.open(header, options, stopped)
         source = header.text("tokenizer.chat_template")
