@@ -62,8 +62,6 @@ class Engine:
 
     def __init__(self, model: Model, options: EngineOptions, plan: MemoryPlan) -> None:
         self.model = model
-        self.options = options
-        self._plan = plan
         try:
             self._setting = _Setting(model, options, plan)
             self._embedding = EmbeddingContext(model, options)

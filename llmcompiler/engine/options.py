@@ -118,11 +118,6 @@ class EngineOptions:
             return "off"
         return "on" if self.split_mode == "tensor" else self.flash_attention
 
-    @property
-    def streams(self) -> int:
-        """The most requests that decode in one step."""
-        return 1 if self.reproducible else min(self.rows, self.n_seq or self.rows)
-
     def _check_together(self) -> None:
         if self.reproducible:
             self._check_reproducible()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from llmcompiler.errors import ConfigurationError
 from llmcompiler.messages import Sampling
 
-__all__ = ["PENALTY_WINDOW", "Logits", "Sampler", "greedy_rows"]
+__all__ = ["PENALTY_WINDOW", "Logits", "Sampler"]
 
 Logits: TypeAlias = "NDArray[np.float32]"
 Places: TypeAlias = "NDArray[np.intp]"
@@ -60,7 +60,7 @@ class Sampler:
 
     @property
     def greedy(self) -> bool:
-        """Whether `pick` always takes the highest score, so that `greedy_rows` does the same."""
+        """Whether `pick` always takes the highest score."""
         return self._cold and self._penalty == 1
 
     def accept(self, token: int) -> None:
@@ -160,12 +160,6 @@ class Sampler:
             yield kept
         if min_p:
             yield np.flatnonzero(weights >= np.float32(min_p))
-
-
-def greedy_rows(logits: Logits) -> list[int]:
-    """Choose the highest score of each row of `logits`, shape (rows, n_vocab)."""
-    chosen: list[int] = logits.argmax(axis=1).tolist()
-    return chosen
 
 
 def _leading(scores: NDArray[np.floating], count: int) -> Places:

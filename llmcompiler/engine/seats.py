@@ -107,7 +107,7 @@ class Seats:
     def keep(self, slot: int) -> None:
         """Hold what a slot knows from now on, and write it to disk where there is a folder."""
         tokens = self._cache.tokens(slot)
-        if len(tokens) >= _WORTH:
+        if len(tokens) >= _WORTH and self._store is not None and self._store.lasting:
             self._save(slot, keep=True)
         held = any(self._cache.tokens(each)[: len(tokens)] == tokens for each in self._kept)
         if not held and len(self._kept) < self._context.n_slots // 2:
@@ -135,7 +135,7 @@ class Seats:
         """Write what idle slots know to disk, where there is a folder."""
         if self._store is None:
             return
-        for slot in self._cache.slots:
+        for slot in self._cache.slots if self._store.lasting else ():
             if self._cache.length(slot) >= _WORTH and self._cache.freed_by(slot):
                 self._save(slot, keep=True)
         self._store.close(spill=True)
@@ -149,8 +149,7 @@ class Seats:
         self._cache.clear()
 
     def reopen(self, context: Context) -> None:
-        """Begin anew with another context; nothing is known, and nobody sits."""
-        self.clear()
+        """Begin anew with another context, after `clear`."""
         self._context = context
 
     def _match(self, tokens: Sequence[int]) -> Match | None:

@@ -61,6 +61,11 @@ class StateStore:
         self._writing: dict[str, _Writing] = {}
 
     @property
+    def lasting(self) -> bool:
+        """Whether there is a folder, so that something outlives the process."""
+        return self._disk is not None
+
+    @property
     def ram_used(self) -> int:
         """The bytes that RAM holds, those being written aside: data, and four for each token."""
         return self._used

@@ -61,6 +61,17 @@ class Asked:
         return self
 
 
+def last(asked: Asked) -> Output:
+    """Wait for the end of a request, but not for ever."""
+    while True:
+        try:
+            output = asked.outputs.get(timeout=8)
+        except queue.Empty:
+            raise AssertionError("the request was never answered") from None
+        if isinstance(output, Ended | Failed):
+            return output
+
+
 def tokens(count: int, seed: int = 0) -> list[int]:
     """Draw `count` tokens, the first of which begins a prompt."""
     chance = random.Random(seed)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from llmcompiler.engine.context import Context
 from llmcompiler.engine.live import Live
 from llmcompiler.engine.sampler import Logits, Sampler
 from llmcompiler.messages import Sampling
@@ -143,3 +144,22 @@ def test_a_soak_leaves_the_ledger_whole(q8_gguf: Path, tmp_path: Path, reproduci
                 waiting.pop(0).rest()
         for asked in waiting:
             asked.rest()
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+def test_closing_saves_only_what_outlives_the_process(
+    tiny_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lasting: bool
+) -> None:
+    saved: list[int] = []
+    save = Context.save
+
+    def watch(context: Context, slot: int) -> bytes:
+        saved.append(slot)
+        return save(context, slot)
+
+    monkeypatch.setattr(Context, "save", watch)
+    options = replace(OPTIONS, cache_dir=str(tmp_path) if lasting else None)
+    with running(tiny_gguf, options) as engine:
+        Asked(engine, tokens(100), silent=True, keep=True).end()
+        Asked(engine, tokens(100, 1), short(2)).rest()
+    assert bool(saved) is lasting

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from llmcompiler.engine.sampler import PENALTY_WINDOW, Logits, Sampler, greedy_rows
+from llmcompiler.engine.sampler import PENALTY_WINDOW, Logits, Sampler
 from llmcompiler.errors import ConfigurationError
 from llmcompiler.messages import Sampling
 
@@ -195,12 +195,6 @@ def test_a_draw_takes_one_random_number_whatever_the_scores() -> None:
         first.pick(flat)
         second.pick(steep)
         assert first.pick(flat) == second.pick(flat)
-
-
-def test_greedy_rows_are_the_picks_of_each_row() -> None:
-    rows = np.stack([_wide(5000, seed) for seed in range(4)])
-    sampler = Sampler(Sampling())
-    assert greedy_rows(rows) == [sampler.pick(row) for row in rows]
 
 
 def test_only_the_plain_best_is_greedy() -> None:

@@ -21,20 +21,9 @@ from llmcompiler.engine.request import Ended, Failed, Output, Request
 from llmcompiler.engine.store import StateStore
 from llmcompiler.engine.threads import Cores
 from llmcompiler.errors import ModelError
-from tests.engine.asked import OPTIONS, Asked, held_up, running, short, tokens
+from tests.engine.asked import OPTIONS, Asked, held_up, last, running, short, tokens
 
 _GUESSING = replace(OPTIONS, drafts=True)
-
-
-def _last(asked: Asked) -> Output:
-    """Wait for the end of a request, but not for ever."""
-    while True:
-        try:
-            output = asked.outputs.get(timeout=8)
-        except queue.Empty:
-            raise AssertionError("the request was never answered") from None
-        if isinstance(output, Ended | Failed):
-            return output
 
 
 def test_one_whose_tokens_nobody_can_keep_does_not_stop_the_engine(tiny_gguf: Path) -> None:
@@ -46,10 +35,10 @@ def test_one_whose_tokens_nobody_can_keep_does_not_stop_the_engine(tiny_gguf: Pa
         outputs: queue.SimpleQueue[Output] = queue.SimpleQueue()
         engine.submit(Request(lambda: tokens(10), refuse, short(3)), outputs.put)
         other = Asked(engine, tokens(10, 1), short(5))
-        ended = _last(other)
+        ended = last(other)
         assert isinstance(ended, Ended)
         assert ended.reason in ("length", "stop")
-        assert isinstance(_last(Asked(engine, tokens(10, 2), short(5))), Ended)
+        assert isinstance(last(Asked(engine, tokens(10, 2), short(5))), Ended)
 
 
 def test_a_reader_that_raises_does_not_stop_the_engine(tiny_gguf: Path) -> None:
@@ -59,7 +48,7 @@ def test_a_reader_that_raises_does_not_stop_the_engine(tiny_gguf: Path) -> None:
             raise ValueError("cannot read it")
 
         engine.submit(Request(lambda: tokens(10), sampling=short(3)), refuse)
-        assert isinstance(_last(Asked(engine, tokens(10, 1), short(5))), Ended)
+        assert isinstance(last(Asked(engine, tokens(10, 1), short(5))), Ended)
 
 
 def test_a_guess_that_raises_does_not_stop_the_engine(
@@ -72,9 +61,9 @@ def test_a_guess_that_raises_does_not_stop_the_engine(
                 raise ValueError("no guess")
 
             patch.setattr(NgramDrafts, "draft", refuse)
-            first = _last(Asked(engine, tokens(10), short(5)))
+            first = last(Asked(engine, tokens(10), short(5)))
         assert isinstance(first, Failed) or (isinstance(first, Ended) and first.reason == "length")
-        assert isinstance(_last(Asked(engine, tokens(10), short(5))), Ended)
+        assert isinstance(last(Asked(engine, tokens(10), short(5))), Ended)
 
 
 def test_an_engine_that_cannot_begin_tells_those_who_wait(
@@ -93,7 +82,7 @@ def test_an_engine_that_cannot_begin_tells_those_who_wait(
         assert begun.wait(10)
         asked = Asked(engine, tokens(10), short(5))
         gate.set()
-        assert isinstance(_last(asked), Ended | Failed)
+        assert isinstance(last(asked), Ended | Failed)
     finally:
         gate.set()
         engine.close()
@@ -111,7 +100,7 @@ def test_where_drafts_do_not_fit_the_cells_requests_go_on_without(
         with held_up(engine):
             asked = [Asked(engine, tokens(100 + n, n), short(60)) for n in range(3)]
         for each in asked:
-            assert isinstance(_last(each), Ended)
+            assert isinstance(last(each), Ended)
 
 
 def test_a_saved_state_that_is_gone_costs_no_request(
@@ -120,11 +109,11 @@ def test_a_saved_state_that_is_gone_costs_no_request(
     options = replace(OPTIONS, n_seq=1, cache_ram=64)
     long = tokens(300)
     with running(tiny_gguf, options) as engine:
-        _last(Asked(engine, long, short(2)))
-        _last(Asked(engine, tokens(300, 1), short(2)))  # the long one is saved
-        _last(Asked(engine, [*long[:100], *tokens(100, 2)], short(2)))
+        last(Asked(engine, long, short(2)))
+        last(Asked(engine, tokens(300, 1), short(2)))  # the long one is saved
+        last(Asked(engine, [*long[:100], *tokens(100, 2)], short(2)))
         monkeypatch.setattr(StateStore, "get", lambda store, key: None)
-        end = _last(Asked(engine, long, short(2)))
+        end = last(Asked(engine, long, short(2)))
         assert isinstance(end, Ended), end
 
 
@@ -149,10 +138,10 @@ def test_a_context_that_cannot_be_made_anew_is_not_saved_from(
     monkeypatch.setattr(Context, "save", watched)
     engine = Engine.open(read_header(tiny_gguf), replace(OPTIONS, cache_ram=64))
     try:
-        _last(Asked(engine, tokens(200), short(2)))
+        last(Asked(engine, tokens(200), short(2)))
         monkeypatch.setattr(engine.context, "evaluate", broken)
         monkeypatch.setattr(loop, "Context", refuse)
-        _last(Asked(engine, tokens(100, 1), short(2)))
+        last(Asked(engine, tokens(100, 1), short(2)))
         engine._thread.join(10)
         assert not freed
         # And it says that it is gone.
@@ -195,7 +184,7 @@ def test_who_gives_up_waiting_lets_go_of_its_guesses(
                 for n in range(3)
             ]
         for each in asked:
-            _last(each)
+            last(each)
     assert stood.is_set()
     assert len(closed) == len(opened)
 
@@ -235,5 +224,5 @@ def test_cells_that_are_always_short_fail_requests_and_nobody_goes_and_comes_for
             patch.setattr(engine.context, "evaluate", refuse)
             with held_up(engine):
                 asked = [Asked(engine, tokens(10, n), short(3)) for n in range(3)]
-            assert all(isinstance(_last(each), Failed) for each in asked)
-        assert isinstance(_last(Asked(engine, tokens(10), short(3))), Ended)
+            assert all(isinstance(last(each), Failed) for each in asked)
+        assert isinstance(last(Asked(engine, tokens(10), short(3))), Ended)

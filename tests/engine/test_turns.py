@@ -9,27 +9,16 @@ from typing import Any
 import pytest
 
 from llmcompiler.engine.request import Ended, Failed, Output, Piece, Progress, Request
-from tests.engine.asked import OPTIONS, Asked, held_up, running, short, tokens
+from tests.engine.asked import OPTIONS, Asked, held_up, last, running, short, tokens
 
 _GUESSING = replace(OPTIONS, drafts=True)
-
-
-def _last(asked: Asked) -> Output:
-    """Wait for the end of a request, but not for ever."""
-    while True:
-        try:
-            output = asked.outputs.get(timeout=8)
-        except queue.Empty:
-            raise AssertionError("the request was never answered") from None
-        if isinstance(output, Ended | Failed):
-            return output
 
 
 def test_a_kept_prefix_gives_way_to_a_request_that_has_no_room_beside_it(tiny_gguf: Path) -> None:
     options = replace(OPTIONS, n_cells=512)
     with running(tiny_gguf, options) as engine:
         Asked(engine, tokens(300), silent=True, keep=True).end()
-        end = _last(Asked(engine, tokens(400, 1), short(5)))
+        end = last(Asked(engine, tokens(400, 1), short(5)))
         assert isinstance(end, Ended), end
         assert end.usage.completion_tokens == 5
 
@@ -38,7 +27,7 @@ def test_a_reply_is_not_cut_for_the_sake_of_a_kept_prefix(tiny_gguf: Path) -> No
     options = replace(OPTIONS, n_cells=512)
     with running(tiny_gguf, options) as engine:
         Asked(engine, tokens(300), silent=True, keep=True).end()
-        end = _last(Asked(engine, tokens(150, 1), short(200), grammar="start: /[a-f]{300}/"))
+        end = last(Asked(engine, tokens(150, 1), short(200), grammar="start: /[a-f]{300}/"))
         assert isinstance(end, Ended), end
         assert end.usage.completion_tokens == 200
 
