@@ -20,8 +20,10 @@ This module does not know who raises what: it imports nothing of the project.
     ├── ToolError                     a tool's own refusal, as an observation for the model
     │   ├── ToolArgumentError         arguments that do not fit the tool's schema when bound
     │   └── ToolTimeoutError          a tool that ran past its time limit
+    ├── ApprovalError                 a verdict for a step that does not wait for it
     └── RunError                      how a whole run ended
         ├── RunTimeoutError           the run's time limit passed before there was an answer
+        ├── LimitReachedError         another of the run's limits was used up before there was one
         └── RunCancelledError         somebody stopped the run
 """
 
@@ -32,12 +34,14 @@ import re
 from collections.abc import Iterable
 
 __all__ = [
+    "ApprovalError",
     "ConfigurationError",
     "ContextLengthError",
     "DuplicateToolError",
     "EmptyRequestError",
     "EndpointError",
     "LLMCompilerError",
+    "LimitReachedError",
     "MissingExtraError",
     "ModelError",
     "ModelFileError",
@@ -233,6 +237,14 @@ class ToolTimeoutError(ToolError):
         super().__init__(f"timed out after {seconds:g} s")
 
 
+class ApprovalError(LLMCompilerError):
+    """Raised when a verdict does not belong to any step that waits, or to other arguments."""
+
+    def __init__(self, step: str, problem: str) -> None:
+        self.step = step
+        super().__init__(f"the verdict on step {step!r} cannot be used: {problem}")
+
+
 class RunError(LLMCompilerError):
     """Raised when a whole run ended without an answer."""
 
@@ -246,6 +258,21 @@ class RunTimeoutError(RunError):
             f"the run's time limit of {seconds:g} s passed before there was an answer: "
             f"raise it with limits.seconds or --timeout"
         )
+
+
+class LimitReachedError(RunError):
+    """Raised when a limit other than the time was used up before there was an answer."""
+
+    def __init__(self, limit: str, value: float) -> None:
+        self.limit = limit
+        self.value = value
+        super().__init__(
+            f"the run's limit of {value:g} {_LIMITS.get(limit, limit)} was used up before there "
+            f"was an answer: raise limits.{limit}"
+        )
+
+
+_LIMITS = {"model_calls": "model calls", "tool_calls": "tool calls", "cost": "of cost"}
 
 
 class RunCancelledError(RunError):

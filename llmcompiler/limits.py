@@ -20,6 +20,14 @@ class Limits:
     with what there is, then has `answer_seconds` of its own. `replans` counts replans, so 0 means
     one plan and an answer. `repairs` bounds repair turns in a row. `concurrency` is how many tool
     calls of the run may be under way at once.
+
+    `model_calls`, `tool_calls`, `tokens` (prompt tokens that were computed, and completion tokens)
+    and `cost` (in the currency of the agent's prices) bound the whole run; None is no bound. When
+    the tool calls are used up, further ones fail and the model answers with what there is; the last
+    model call is kept for the answer; when tokens or cost are used up the run ends with
+    `LimitReachedError`. `mends` counts the turns in which the model writes failed steps anew.
+    Results longer than `result_chars` (characters, as JSON) are kept aside: the model sees a
+    preview and reads the rest by path.
     """
 
     seconds: float | None = 300.0
@@ -27,6 +35,12 @@ class Limits:
     replans: int = 2
     repairs: int = 2
     concurrency: int = 128
+    model_calls: int | None = None
+    tool_calls: int | None = None
+    tokens: int | None = None
+    cost: float | None = None
+    mends: int = 2
+    result_chars: int | None = 8000
 
     def __post_init__(self) -> None:
         if self.seconds is not None and not self.seconds > 0:
@@ -35,8 +49,15 @@ class Limits:
             raise ConfigurationError(
                 f"limits.answer_seconds must be above 0, not {self.answer_seconds!r}"
             )
-        if self.replans < 0 or self.repairs < 0:
-            raise ConfigurationError("limits.replans and limits.repairs must be 0 or more")
+        for name in ("replans", "repairs", "mends"):
+            if getattr(self, name) < 0:
+                raise ConfigurationError(
+                    f"limits.{name} must be 0 or more, not {getattr(self, name)!r}"
+                )
+        for name in ("model_calls", "tool_calls", "tokens", "cost", "result_chars"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigurationError(f"limits.{name} must be above 0, not {value!r}")
         if self.concurrency < 1:
             raise ConfigurationError(
                 f"limits.concurrency must be 1 or more, not {self.concurrency!r}"

@@ -158,12 +158,15 @@ def references(argument: Argument) -> Iterator[Ref]:
 class Policy:
     """How one step is run, where it departs from its tool's own settings.
 
-    `timeout` is in seconds; `retries` counts attempts after the first.
+    `timeout` is in seconds; `retries` counts attempts after the first. `effects` and `resource`
+    are stamped on by `check`, from the tool; `approve` says why somebody must approve the step.
     """
 
     timeout: float | None = None
     retries: int | None = None
     effects: Literal["read", "write"] | None = None
+    resource: str | None = None
+    approve: str | None = None
 
 
 _LOOKS_LIKE_REFERENCE = re.compile(r"\$(?=\{\d)")

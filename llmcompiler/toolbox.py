@@ -31,9 +31,10 @@ from llmcompiler.plan import Json
 from llmcompiler.retry import Retry
 from llmcompiler.signature import Signature, read_signature
 
-__all__ = ["Effects", "Progress", "RunContext", "Tool", "ToolLike", "Toolbox", "tool"]
+__all__ = ["Approve", "Effects", "Progress", "RunContext", "Tool", "ToolLike", "Toolbox", "tool"]
 
 Effects: TypeAlias = Literal["read", "write"]
+Approve: TypeAlias = "Literal['always'] | Callable[[Mapping[str, Json]], bool]"
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True, default=Any)
 Deps = TypeVar("Deps", default=Any)
@@ -92,6 +93,16 @@ class Tool(Generic[P, R_co]):
     limit: int | None = None
     effects: Effects = "read"
     pure: bool = False
+    idempotent: bool = False
+    resource: str | None = None
+    cpu: bool = False
+    approve: Approve | None = None
+    fallback: str | None = None
+    bulk: Callable[..., Any] | None = field(default=None, repr=False)
+    untrusted: bool = False
+    private: bool = False
+    sends: bool = False
+    version: str = "1"
     wants_context: bool = False
     is_async: bool = False
     validator: SchemaValidator | None = field(default=None, repr=False)

@@ -1,15 +1,13 @@
-"""What can happen in a run: a closed union, each event with run id, sequence number and time.
+"""The kinds of events: a closed union, each with run id, sequence number and time.
 
-It does not know who reads: progress, journal, metrics and traces only look at these.
+It does not know who emits or reads them.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, Union, get_args
 
 from llmcompiler.messages import Figures, Usage
 from llmcompiler.plan import TaskId
@@ -23,22 +21,30 @@ else:
 __all__ = [
     "EVENT_TYPES",
     "AnswerDelta",
-    "Emitter",
+    "ApprovalDecided",
     "Event",
+    "LimitReached",
+    "PassApplied",
+    "PassName",
+    "PlanChanged",
     "PlanDelta",
     "PlanFinished",
     "PlanIgnored",
     "PlanStarted",
     "Purpose",
     "ReplanStarted",
+    "ResultShortened",
     "RunCancelled",
     "RunFailed",
     "RunFinished",
+    "RunPaused",
     "RunStarted",
-    "Sink",
+    "StepAwaitingApproval",
     "StepCancelled",
     "StepFailed",
+    "StepFellBack",
     "StepFinished",
+    "StepMending",
     "StepPlanned",
     "StepProgress",
     "StepRejected",
@@ -46,22 +52,25 @@ __all__ = [
     "StepSkipped",
     "StepStarted",
     "UsageUpdated",
-    "event_from_json",
-    "event_json_schema",
-    "event_to_json",
 ]
 
-
-Purpose: TypeAlias = Literal["plan", "repair", "continue", "retry", "join"]
+Purpose: TypeAlias = Literal["plan", "repair", "continue", "retry", "mend", "join"]
+PassName: TypeAlias = Literal["merge", "cache", "drop", "bulk", "order", "hedge"]
 
 
 @dataclass(slots=True)
-class RunStarted:
-    """A run began. `ts` of every event is in seconds of a monotonic clock, from the run's start."""
+class _Stamped:
+    """Which run, the how-manieth event of it, and when, in seconds of a clock from the run's start."""
 
     run_id: str
     seq: int
     ts: float
+
+
+@dataclass(slots=True)
+class RunStarted(_Stamped):
+    """A run began. `ts` of every event is in seconds of a monotonic clock, from the run's start."""
+
     request: str
     model: str
     tools: tuple[str, ...]
@@ -69,35 +78,26 @@ class RunStarted:
 
 
 @dataclass(slots=True)
-class PlanStarted:
+class PlanStarted(_Stamped):
     """The model was asked for a turn. `turn` counts from 1; `purpose` is why."""
 
-    run_id: str
-    seq: int
-    ts: float
     turn: int
     purpose: Purpose
     type: Literal["plan_started"] = "plan_started"
 
 
 @dataclass(slots=True)
-class PlanDelta:
+class PlanDelta(_Stamped):
     """A piece of plan text, thought or reason, as the model wrote it."""
 
-    run_id: str
-    seq: int
-    ts: float
     text: str
     type: Literal["plan_delta"] = "plan_delta"
 
 
 @dataclass(slots=True)
-class StepPlanned:
+class StepPlanned(_Stamped):
     """A plan line was sealed and found legal. `args` shows references as ``{"ref": "$1"}``."""
 
-    run_id: str
-    seq: int
-    ts: float
     step: TaskId
     tool: str
     args: Mapping[str, Json]
@@ -107,12 +107,9 @@ class StepPlanned:
 
 
 @dataclass(slots=True)
-class StepRejected:
+class StepRejected(_Stamped):
     """A plan line was refused; it goes back to the planner."""
 
-    run_id: str
-    seq: int
-    ts: float
     step: str | None
     source: str
     message: str
@@ -122,36 +119,27 @@ class StepRejected:
 
 
 @dataclass(slots=True)
-class PlanIgnored:
+class PlanIgnored(_Stamped):
     """Something of the model's text was not used, or a missing ``join()`` was supplied."""
 
-    run_id: str
-    seq: int
-    ts: float
     text: str
     reason: str
     type: Literal["plan_ignored"] = "plan_ignored"
 
 
 @dataclass(slots=True)
-class PlanFinished:
+class PlanFinished(_Stamped):
     """The plan is sealed: no step will be added to it. `joins` names what the joiner needs."""
 
-    run_id: str
-    seq: int
-    ts: float
     steps: int
     joins: tuple[TaskId, ...] | None
     type: Literal["plan_finished"] = "plan_finished"
 
 
 @dataclass(slots=True)
-class StepStarted:
+class StepStarted(_Stamped):
     """A step's tool was called. For a fan-out `elements` is the number of calls, else None."""
 
-    run_id: str
-    seq: int
-    ts: float
     step: TaskId
     tool: str
     args: Mapping[str, Json]
@@ -160,12 +148,9 @@ class StepStarted:
 
 
 @dataclass(slots=True)
-class StepProgress:
+class StepProgress(_Stamped):
     """A tool reported how far it is. `total` is None where it does not know."""
 
-    run_id: str
-    seq: int
-    ts: float
     step: TaskId
     done: float
     total: float | None
@@ -174,12 +159,9 @@ class StepProgress:
 
 
 @dataclass(slots=True)
-class StepRetrying:
+class StepRetrying(_Stamped):
     """A call failed and is tried again after `wait` seconds; `attempt` is the number of the new try."""
 
-    run_id: str
-    seq: int
-    ts: float
     step: TaskId
     attempt: int
     message: str
@@ -188,12 +170,9 @@ class StepRetrying:
 
 
 @dataclass(slots=True)
-class StepFinished:
+class StepFinished(_Stamped):
     """A step succeeded. `seconds` is how long it ran."""
 
-    run_id: str
-    seq: int
-    ts: float
     step: TaskId
     output: Json
     seconds: float
@@ -201,12 +180,9 @@ class StepFinished:
 
 
 @dataclass(slots=True)
-class StepFailed:
+class StepFailed(_Stamped):
     """A step failed; `kind` is the error's type name."""
 
-    run_id: str
-    seq: int
-    ts: float
     step: TaskId
     kind: str
     message: str
@@ -216,12 +192,9 @@ class StepFailed:
 
 
 @dataclass(slots=True)
-class StepSkipped:
+class StepSkipped(_Stamped):
     """A step will not run; `because` is the step that stood in the way."""
 
-    run_id: str
-    seq: int
-    ts: float
     step: TaskId
     reason: str
     because: TaskId | None
@@ -229,47 +202,134 @@ class StepSkipped:
 
 
 @dataclass(slots=True)
-class StepCancelled:
+class StepCancelled(_Stamped):
     """A step was stopped, or never started, because the run was."""
 
-    run_id: str
-    seq: int
-    ts: float
     step: TaskId
     reason: str
     type: Literal["step_cancelled"] = "step_cancelled"
 
 
 @dataclass(slots=True)
-class ReplanStarted:
+class ReplanStarted(_Stamped):
     """The joiner asked for more steps. `replan` counts from 1."""
 
-    run_id: str
-    seq: int
-    ts: float
     replan: int
     reason: str
     type: Literal["replan_started"] = "replan_started"
 
 
 @dataclass(slots=True)
-class AnswerDelta:
+class PassApplied(_Stamped):
+    """A pass changed what will run. `name` is the pass, `steps` those it changed, `detail` says how.
+
+    `saved` counts tool calls that will not be made because of it.
+    """
+
+    name: PassName
+    steps: tuple[TaskId, ...]
+    detail: str
+    saved: int
+    type: Literal["pass_applied"] = "pass_applied"
+
+
+@dataclass(slots=True)
+class StepFellBack(_Stamped):
+    """A step's tool failed for good, and the fallback `tool` is called with the same arguments."""
+
+    step: TaskId
+    tool: str
+    message: str
+    type: Literal["step_fell_back"] = "step_fell_back"
+
+
+@dataclass(slots=True)
+class StepMending(_Stamped):
+    """A step failed, and the model is asked to write it again; what needs it waits meanwhile."""
+
+    step: TaskId
+    kind: str
+    message: str
+    attempts: int
+    seconds: float
+    type: Literal["step_mending"] = "step_mending"
+
+
+@dataclass(slots=True)
+class PlanChanged(_Stamped):
+    """Steps of a plan were written anew. `before` and `after` are their lines in the plan language."""
+
+    steps: tuple[TaskId, ...]
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    type: Literal["plan_changed"] = "plan_changed"
+
+
+@dataclass(slots=True)
+class StepAwaitingApproval(_Stamped):
+    """A step waits for somebody's approval. `digest` stands for this tool with these arguments."""
+
+    step: TaskId
+    tool: str
+    args: Mapping[str, Json]
+    digest: str
+    reason: str
+    type: Literal["step_awaiting_approval"] = "step_awaiting_approval"
+
+
+@dataclass(slots=True)
+class ApprovalDecided(_Stamped):
+    """Somebody approved or denied a step that was waiting; `reason` is theirs and may be empty."""
+
+    step: TaskId
+    digest: str
+    approved: bool
+    reason: str
+    type: Literal["approval_decided"] = "approval_decided"
+
+
+@dataclass(slots=True)
+class ResultShortened(_Stamped):
+    """A result is too large for the model, which sees a preview and reads the rest by path.
+
+    `chars` is its size written as JSON, `shown` that of the preview, both in characters.
+    """
+
+    step: TaskId
+    chars: int
+    shown: int
+    type: Literal["result_shortened"] = "result_shortened"
+
+
+@dataclass(slots=True)
+class LimitReached(_Stamped):
+    """A budget of the run is used up. `limit` is its name in `Limits`."""
+
+    limit: str
+    value: float
+    type: Literal["limit_reached"] = "limit_reached"
+
+
+@dataclass(slots=True)
+class RunPaused(_Stamped):
+    """The run ended for now: what is left waits for approval of these steps."""
+
+    pending: tuple[TaskId, ...]
+    type: Literal["run_paused"] = "run_paused"
+
+
+@dataclass(slots=True)
+class AnswerDelta(_Stamped):
     """The next piece of the answer."""
 
-    run_id: str
-    seq: int
-    ts: float
     text: str
     type: Literal["answer_delta"] = "answer_delta"
 
 
 @dataclass(slots=True)
-class UsageUpdated:
+class UsageUpdated(_Stamped):
     """A model call ended; `usage` is the run's sum so far, `call` and `figures` are its own."""
 
-    run_id: str
-    seq: int
-    ts: float
     usage: Usage
     model: str = ""
     call: Usage = field(default_factory=Usage)
@@ -278,35 +338,26 @@ class UsageUpdated:
 
 
 @dataclass(slots=True)
-class RunFinished:
+class RunFinished(_Stamped):
     """The run has its answer."""
 
-    run_id: str
-    seq: int
-    ts: float
     answer: str | None
     type: Literal["run_finished"] = "run_finished"
 
 
 @dataclass(slots=True)
-class RunFailed:
+class RunFailed(_Stamped):
     """The run ended without an answer."""
 
-    run_id: str
-    seq: int
-    ts: float
     kind: str
     message: str
     type: Literal["run_failed"] = "run_failed"
 
 
 @dataclass(slots=True)
-class RunCancelled:
+class RunCancelled(_Stamped):
     """The run was stopped by its caller."""
 
-    run_id: str
-    seq: int
-    ts: float
     type: Literal["run_cancelled"] = "run_cancelled"
 
 
@@ -325,72 +376,20 @@ Event: TypeAlias = Union[  # noqa: UP007 - pydantic needs the subscripted form a
     StepFailed,
     StepSkipped,
     StepCancelled,
+    PassApplied,
+    StepFellBack,
+    StepMending,
+    PlanChanged,
+    StepAwaitingApproval,
+    ApprovalDecided,
+    ResultShortened,
+    LimitReached,
     ReplanStarted,
     AnswerDelta,
     UsageUpdated,
     RunFinished,
     RunFailed,
     RunCancelled,
+    RunPaused,
 ]
 EVENT_TYPES: tuple[type, ...] = get_args(Event)
-Sink: TypeAlias = Callable[[Event], None]
-_log = logging.getLogger("llmcompiler")
-
-
-class Emitter:
-    """Stamps events of one run and hands them to every sink.
-
-    `clock` gives seconds; the time of the first use is the run's zero. A sink that raises is
-    dropped with a logged error: a reader never breaks a run.
-    """
-
-    __slots__ = ("_clock", "_seq", "_sinks", "_zero", "run_id")
-
-    def __init__(self, run_id: str, clock: Callable[[], float], sinks: Iterable[Sink] = ()) -> None:
-        self.run_id = run_id
-        self._clock = clock
-        self._zero = clock()
-        self._seq = 0
-        self._sinks = list(sinks)
-
-    def now(self) -> float:
-        """Return the seconds since the run's start."""
-        return self._clock() - self._zero
-
-    def emit(self, kind: Callable[..., Event], *fields: Any) -> None:
-        """Make an event of `kind` from its own fields, in order, and tell every sink."""
-        self._seq += 1
-        event = kind(self.run_id, self._seq, self._clock() - self._zero, *fields)
-        for sink in self._sinks:
-            try:
-                sink(event)
-            except Exception:  # noqa: BLE001 - a reader may fail in any way, and is named in the log
-                _log.exception("a reader of events failed and is not told any more")
-                self._sinks = [other for other in self._sinks if other is not sink]
-
-
-@cache
-def _adapter() -> Any:
-    from typing import Annotated
-
-    from pydantic import Field, TypeAdapter
-
-    return TypeAdapter(Annotated[Event, Field(discriminator="type")])
-
-
-def event_json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of the union, told apart by ``type``."""
-    schema: dict[str, Any] = _adapter().json_schema()
-    return schema
-
-
-def event_to_json(event: Event) -> str:
-    """Write an event as one line of JSON."""
-    text: bytes = _adapter().dump_json(event)
-    return text.decode()
-
-
-def event_from_json(text: str) -> Event:
-    """Read an event back; raise pydantic's ValidationError on anything else."""
-    event: Event = _adapter().validate_json(text)
-    return event
