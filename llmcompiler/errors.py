@@ -19,6 +19,7 @@ This module does not know who raises what: it imports nothing of the project.
     ├── PlanError                     a plan line that cannot be read or is not legal here
     ├── ToolError                     a tool's own refusal, as an observation for the model
     │   ├── ToolArgumentError         arguments that do not fit the tool's schema when bound
+    │   ├── ToolResultError           a result that cannot be used, or was lost: the call was made
     │   └── ToolTimeoutError          a tool that ran past its time limit
     ├── ApprovalError                 a verdict for a step that does not wait for it
     └── RunError                      how a whole run ended
@@ -56,6 +57,7 @@ __all__ = [
     "ToolDefinitionError",
     "ToolError",
     "ToolLoadError",
+    "ToolResultError",
     "ToolTimeoutError",
     "did_you_mean",
 ]
@@ -229,6 +231,10 @@ class ToolArgumentError(ToolError):
     """Raised when arguments do not fit a tool's schema once references are filled in."""
 
 
+class ToolResultError(ToolError):
+    """Raised when a call was made and its result cannot be used, or got lost on the way."""
+
+
 class ToolTimeoutError(ToolError):
     """Raised when a tool ran past its time limit, in seconds."""
 
@@ -266,13 +272,13 @@ class LimitReachedError(RunError):
     def __init__(self, limit: str, value: float) -> None:
         self.limit = limit
         self.value = value
-        super().__init__(
-            f"the run's limit of {value:g} {_LIMITS.get(limit, limit)} was used up before there "
-            f"was an answer: raise limits.{limit}"
+        what = (
+            f"{value:g} of cost" if limit == "cost" else f"{value:,.0f} {limit.replace('_', ' ')}"
         )
-
-
-_LIMITS = {"model_calls": "model calls", "tool_calls": "tool calls", "cost": "of cost"}
+        super().__init__(
+            f"the run's limit of {what} was used up before there was an answer: "
+            f"raise limits.{limit}"
+        )
 
 
 class RunCancelledError(RunError):

@@ -182,7 +182,7 @@ def _tools_of_source(source: str) -> Iterable[ToolLike]:
         return bundled_tools().values()
     if source.endswith(".py") or os.sep in source:
         return _tools_of_module(source, _import_file(source))
-    points = installed("tools")
+    points = {**installed("tools"), **installed("tools.apart")}
     if source in points:
         return _tools_of_point(points[source])
     bundled = bundled_tools()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, cast, get_args, get_origin, get_type_hints
 
@@ -17,7 +18,7 @@ from pydantic_core import PydanticSerializationError, SchemaSerializer, SchemaVa
 
 from llmcompiler.errors import ToolDefinitionError
 
-__all__ = ["Signature", "read_signature", "without_titles"]
+__all__ = ["Parameters", "Signature", "read_parameters", "read_signature", "without_titles"]
 
 
 _STYLES: Final[tuple[Literal["google", "numpy", "sphinx"], ...]] = ("google", "numpy", "sphinx")
@@ -40,11 +41,57 @@ class Signature:
     serializer: SchemaSerializer
 
 
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What a function takes, as a JSON Schema and as what checks it; nothing of what it returns."""
+
+    schema: Mapping[str, Any]
+    wants_context: bool
+    validator: SchemaValidator
+
+
 def read_signature(function: Callable[..., Any], context: type) -> Signature:
     """Describe `function`; a first parameter annotated `context` is left out.
 
     Raises `ToolDefinitionError` where that cannot be done.
     """
+    read = _read(function)
+    documented = inspect.getdoc(function if read.is_plain else type(function))
+    summary, described = _read_docstring(documented, read.parameters)
+    parameters = _parameters(read, context, described)
+    returned = read.hints.get("return", Any)
+    with _described(read.name):
+        adapter = _adapter(returned)
+        result = None if returned is Any else adapter.json_schema(mode="serialization")
+    return Signature(
+        name=read.name,
+        description=summary,
+        parameters=parameters.schema,
+        returns=None if result is None else without_titles(result),
+        wants_context=parameters.wants_context,
+        is_async=inspect.iscoroutinefunction(read.target),
+        validator=parameters.validator,
+        serializer=adapter.serializer,
+    )
+
+
+def read_parameters(function: Callable[..., Any], context: type) -> Parameters:
+    """Describe only what `function` takes, as `read_signature` does."""
+    return _parameters(_read(function), context, {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A function's annotations as they were found; `target` is what holds them."""
+
+    name: str
+    target: Callable[..., Any]
+    is_plain: bool
+    parameters: Mapping[str, inspect.Parameter]
+    hints: Mapping[str, Any]
+
+
+def _read(function: Callable[..., Any]) -> _Read:
     name = getattr(function, "__name__", type(function).__name__)
     try:
         signature = inspect.signature(function)
@@ -54,16 +101,17 @@ def read_signature(function: Callable[..., Any], context: type) -> Signature:
     except (NameError, TypeError, ValueError, SyntaxError, AttributeError) as error:
         hint = "; define it at the top level of its module" if isinstance(error, NameError) else ""
         raise ToolDefinitionError(name, f"its annotations cannot be read: {error}{hint}") from error
-    parameters = list(signature.parameters.values())
-    wants_context = bool(parameters) and _is_context(hints.get(parameters[0].name), context)
-    if wants_context:
-        parameters = parameters[1:]
     if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
         raise ToolDefinitionError(name, "it must return its result, not yield it")
-    documented = inspect.getdoc(function if is_plain else type(function))
-    summary, described = _read_docstring(documented, signature.parameters)
+    return _Read(name, target, is_plain, signature.parameters, hints)
+
+
+def _parameters(read: _Read, context: type, described: Mapping[str, str]) -> Parameters:
+    name = read.name
+    parameters = list(read.parameters.values())
+    wants_context = bool(parameters) and _is_context(read.hints.get(parameters[0].name), context)
     fields: dict[str, Any] = {}
-    for parameter in parameters:
+    for parameter in parameters[1:] if wants_context else parameters:
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise ToolDefinitionError(
                 name,
@@ -73,7 +121,7 @@ def read_signature(function: Callable[..., Any], context: type) -> Signature:
             raise ToolDefinitionError(
                 name, f"its parameter {parameter.name!r} must not begin with an underscore"
             )
-        annotation = hints.get(parameter.name, Any)
+        annotation = read.hints.get(parameter.name, Any)
         if _is_context(annotation, context):
             raise ToolDefinitionError(
                 name, f"its parameter {parameter.name!r} takes the context, so it must come first"
@@ -83,18 +131,23 @@ def read_signature(function: Callable[..., Any], context: type) -> Signature:
         if text and not _has_description(annotation):
             annotation = Annotated[annotation, Field(description=text)]
         fields[parameter.name] = (annotation, default)
-    returned = hints.get("return", Any)
+    with _described(name):
+        model = create_model(name, __config__=_CONFIG, **fields)
+        if model.model_fields.keys() != fields.keys():
+            reserved = ", ".join(fields.keys() - model.model_fields.keys())
+            raise TypeError(f"a parameter must not be named {reserved}")
+        schema = without_titles(model.model_json_schema())
+    return Parameters(schema, wants_context, cast("SchemaValidator", model.__pydantic_validator__))
+
+
+@contextmanager
+def _described(name: str) -> Iterator[None]:
+    """Say in our words why something has no JSON Schema."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             warnings.filterwarnings("ignore", "Field name .* shadows", UserWarning)
-            model = create_model(name, __config__=_CONFIG, **fields)
-            if model.model_fields.keys() != fields.keys():
-                reserved = ", ".join(fields.keys() - model.model_fields.keys())
-                raise TypeError(f"a parameter must not be named {reserved}")
-            schema = model.model_json_schema()
-            adapter = _adapter(returned)
-            result = None if returned is Any else adapter.json_schema(mode="serialization")
+            yield
     except (
         PydanticUserError,
         PydanticSerializationError,
@@ -108,16 +161,6 @@ def read_signature(function: Callable[..., Any], context: type) -> Signature:
         raise ToolDefinitionError(
             name, f"its annotations have no JSON Schema: {problem}"
         ) from error
-    return Signature(
-        name=name,
-        description=summary,
-        parameters=without_titles(schema),
-        returns=None if result is None else without_titles(result),
-        wants_context=wants_context,
-        is_async=inspect.iscoroutinefunction(target),
-        validator=cast("SchemaValidator", model.__pydantic_validator__),
-        serializer=adapter.serializer,
-    )
 
 
 def _adapter(kind: Any) -> TypeAdapter[Any]:

@@ -39,3 +39,17 @@ def test_the_tool_in_ten_lines_of_the_readme_works(tmp_path: Path) -> None:
     temperature = load_tools([str(file)])["temperature"]
     assert anyio.run(temperature.invoke, {"city": "Oslo"}) == -3.5
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
+
+
+def marked(mark: str) -> set[str]:
+    return {name for name, made in bundled_tools().items() if getattr(made, mark)}
+
+
+def test_the_bundled_tools_say_what_they_are() -> None:
+    assert marked("pure") == {
+        *("calculate", "total", "average", "most", "least", "convert"),
+        *("days_between", "add_days", "weekday"),
+    }
+    assert marked("untrusted") == marked("sends") == {"fetch"}
+    assert marked("private") == {"read_file", "search_files", "query"}
+    assert all(made.repeatable for made in bundled_tools().values())

@@ -49,7 +49,7 @@ class Table(TypedDict):
     columns: list[Column]
 
 
-@tool
+@tool(private=True)
 def query(
     path: str, sql: str, parameters: list[str | int | float | None] | None = None
 ) -> list[dict[str, str | int | float | None]]:

@@ -85,7 +85,7 @@ def file_size(path: str) -> int:
     return file_at(path).stat().st_size
 
 
-@tool
+@tool(private=True)
 def read_file(path: str, first_line: int = 1, lines: int | None = None) -> str:
     """Read a text file, or some lines of it.
 
@@ -125,7 +125,7 @@ def list_files(folder: str = ".", pattern: str = "*") -> list[str]:
     return found
 
 
-@tool
+@tool(private=True)
 def search_files(text: str, folder: str = ".", pattern: str = "*", limit: int = 100) -> list[Match]:
     """Find the lines of text files that hold a text, whatever its case.
 

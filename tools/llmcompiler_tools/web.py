@@ -58,7 +58,7 @@ def fetch_tool(*, allow_private: bool | None = None) -> Tool[..., Any]:
     variable LLMCOMPILER_ALLOW_PRIVATE, which says so with 1.
     """
 
-    @tool(timeout=_SECONDS + 5)
+    @tool(timeout=_SECONDS + 5, untrusted=True, sends=True)
     async def fetch(url: str, limit: int = 20_000) -> Page:
         """Read a page of the web, or another text at an http or https address.
 

@@ -1,9 +1,7 @@
-"""What a tool is: its settings, how it is called, and what may come out of it."""
+"""A tool that is called: what goes in, where it runs, and what may come out of it."""
 
 from __future__ import annotations
 
-import functools
-import inspect
 import math
 import threading
 from dataclasses import dataclass
@@ -14,15 +12,11 @@ import pytest
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from llmcompiler import Tool, Toolbox, tool
+from llmcompiler import Tool, tool
 from llmcompiler.errors import (
-    ConfigurationError,
-    DuplicateToolError,
     ToolArgumentError,
-    ToolDefinitionError,
     ToolError,
 )
-from llmcompiler.retry import Retry
 
 
 class Place(BaseModel):
@@ -42,77 +36,6 @@ class Point:
 
 def invoke(made: Tool[..., Any], /, **args: Any) -> Any:
     return anyio.run(made.invoke, args)
-
-
-def forecast(place: str, hours: int = 24, *, exact: bool = False) -> float:
-    """Forecast the temperature."""
-    return 0.0
-
-
-def forecasts(place: str) -> list[float]:
-    """Forecast several temperatures."""
-    return []
-
-
-# -- settings ----------------------------------------------------------------------------------
-
-
-def test_settings_are_kept() -> None:
-    made = tool(
-        name="other",
-        description="Does it.",
-        timeout=1.5,
-        retries=2,
-        limit=3,
-        effects="write",
-        pure=True,
-    )(forecast)
-    assert (made.name, made.description) == ("other", "Does it.")
-    assert (made.timeout, made.limit, made.effects, made.pure) == (1.5, 3, "write", True)
-    assert made.retries == Retry(2)
-    plain = tool(forecast)
-    assert (plain.timeout, plain.limit, plain.effects, plain.pure) == (60.0, None, "read", False)
-
-
-@pytest.mark.parametrize(
-    ("settings", "problem"),
-    [
-        ({"timeout": 0}, "timeout of 'forecast' must be above 0"),
-        ({"limit": 0}, "limit of 'forecast' must be 1 or more"),
-        ({"effects": "delete"}, "effects of 'forecast' must be 'read' or 'write', not 'delete'"),
-        ({"name": "two words"}, "its name must be letters, digits and underscores"),
-    ],
-)
-def test_wrong_settings_are_refused(settings: dict[str, Any], problem: str) -> None:
-    with pytest.raises(ConfigurationError, match=problem):
-        tool(**settings)(forecast)
-
-
-def test_a_tool_is_still_the_function_that_it_was() -> None:
-    assert tool(forecast)("Oslo", exact=True) == 0.0
-    assert tool(forecast).source == f"{__name__}.forecast"
-
-
-# -- toolboxes ---------------------------------------------------------------------------------
-
-
-def test_a_toolbox_sorts_its_tools_and_makes_tools_of_functions() -> None:
-    box = Toolbox([forecasts, tool(forecast)])
-    assert list(box) == ["forecast", "forecasts"]
-    assert all(isinstance(made, Tool) for made in box.values())
-    assert repr(box) == "Toolbox(forecast, forecasts)"
-    assert list(Toolbox([forecast, forecasts])) == list(box)
-
-
-def test_two_tools_of_one_name_are_refused_but_one_tool_may_come_twice() -> None:
-    made = tool(forecast)
-    assert len(Toolbox([made, made])) == 1
-    with pytest.raises(DuplicateToolError) as caught:
-        Toolbox([made, tool(name="forecast")(forecasts)])
-    assert str(caught.value) == (
-        f"two tools are named 'forecast' ({__name__}.forecast and {__name__}.forecasts): "
-        f"rename one with @tool(name=...)"
-    )
 
 
 # -- calling -----------------------------------------------------------------------------------
@@ -286,22 +209,3 @@ def test_what_is_no_number_inside_a_model_is_refused_or_null() -> None:
 
     with pytest.raises(ToolError, match="infinite or not a number"):
         invoke(measure)
-
-
-def test_a_call_has_the_signature_that_was_written() -> None:
-    assert list(inspect.signature(forecast).parameters) == ["place", "hours", "exact"]
-
-
-@pytest.mark.parametrize("name", ["join", "Join"])
-def test_join_is_no_name_for_a_tool(name: str) -> None:
-    with pytest.raises(ToolDefinitionError, match="closes a plan"):
-
-        @tool(name=name)
-        def put_together(x: int) -> int:
-            """Join."""
-            return x
-
-
-def test_a_function_without_a_name_is_refused_in_words_as_well() -> None:
-    with pytest.raises(ConfigurationError, match="timeout of 'partial'"):
-        tool(timeout=-1)(functools.partial(lambda x, y: x, 1))
