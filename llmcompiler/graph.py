@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llmcompiler.errors import PlanError, did_you_mean
-from llmcompiler.plan import Plan, Task, TaskId, args_to_json, render_text
+from llmcompiler.plan import Plan, Task, TaskId
 
 if TYPE_CHECKING:
     import networkx
@@ -105,25 +105,4 @@ def width(plan: Plan) -> int:
 
 def to_mermaid(plan: Plan) -> str:
     """Draw the plan as a mermaid flowchart, edges reduced to those that matter."""
-    import networkx
-
-    graph = to_digraph(plan)
-    lines = ["flowchart LR"]
-    for task in plan:
-        shown = ", ".join(
-            f"{name}={_short(value)}" for name, value in args_to_json(task.args).items()
-        )
-        label = f"{task.id}. {task.tool}({shown})".replace("&", "&amp;").replace('"', "&quot;")
-        label = label.replace("<", "&lt;").replace(">", "&gt;")
-        lines.append(f'    t{task.id}["{label}"]')
-    for before, after in networkx.transitive_reduction(graph).edges:
-        lines.append(f"    t{before} --> t{after}")
-    return "\n".join(lines) + "\n"
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, dict) and len(value) == 1 and set(value) <= {"ref", "each", "template"}:
-        kind, text = next(iter(value.items()))
-        return f"each {text}" if kind == "each" else str(text)
-    text = render_text(value)
-    return text if len(text) <= 40 else text[:39] + "…"
+    return plan.to_mermaid()

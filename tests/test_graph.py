@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from llmcompiler.errors import PlanError
 from llmcompiler.graph import critical_path, in_order, to_mermaid, width
-from llmcompiler.plan import Plan, Ref, Task, TaskId, Template
+from llmcompiler.plan import Argument, Each, Plan, Ref, Task, TaskId, Template
 
 
 def task(name: str, *needs: str) -> Task:
@@ -50,11 +50,28 @@ def test_a_drawing_leaves_out_edges_that_follow_from_others() -> None:
     assert "t1 --> t4" not in drawn
 
 
-def test_a_drawing_quotes_what_mermaid_would_read_as_its_own() -> None:
-    text = Template(('say "<b>" & ', Ref(TaskId("1"))))
-    drawn = to_mermaid(Plan((task("1"), Task(TaskId("2"), "tool", {"x": text}))))
-    assert "<b>" not in drawn
-    assert "&quot;&lt;b&gt;&quot; &amp; ${1}" in drawn
+def test_a_drawing_shows_steps_about_as_they_are_written() -> None:
+    args: dict[str, Argument] = {
+        "x": Template(("hi ", Ref(TaskId("1"), ("name",)))),
+        "all": [Ref(TaskId("1")), 2],
+        "item": Each(Ref(TaskId("1"))),
+        "long": "a" * 60,
+    }
+    drawn = Plan((task("1"), Task(TaskId("2"), "tool", args, (True,)))).to_dot()
+    shown = drawn.replace(r"\"", '"')
+    assert '2. tool(true, x="hi ${1.name}", all=[$1, 2], item=each $1, long="aaaa' in shown
+    assert "a…)" in shown
+
+
+def test_a_plan_draws_itself() -> None:
+    assert DIAMOND.to_mermaid() == to_mermaid(DIAMOND)
+    assert "t1 -> t2" in DIAMOND.to_dot()
+
+
+def test_a_plan_that_cannot_run_can_still_be_drawn() -> None:
+    circle = Plan((task("a", "b"), task("b", "a", "9")))
+    assert circle.to_mermaid().count("-->") == 3
+    assert 't9["9"]' in circle.to_mermaid()
 
 
 @given(st.permutations(range(8)), st.data())

@@ -53,6 +53,8 @@ def write_task(task: Task) -> str:
 def write_argument(argument: Argument) -> str:
     """Write a value of an argument: JSON with ``$3`` and ``each $3`` in it, ``${3}`` in texts."""
     if isinstance(argument, Each):
+        if not isinstance(argument.ref, Ref):
+            raise PlanError("'each' of something computed has no form in plan text")
         return f"each {write_ref(argument.ref)}"
     return _write(argument, 0)
 

@@ -1,6 +1,6 @@
-"""What a plan is: tasks, references between them, and what became of each. Pure data.
+"""References between tasks, what may stand for a value, and how it is written as JSON.
 
-It does not know plan text, tools, models or clocks.
+It does not know tasks, plans or what became of them.
 """
 
 from __future__ import annotations
@@ -8,32 +8,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, NewType, Protocol, TypeAlias, cast, runtime_checkable
+from dataclasses import dataclass
+from typing import Literal, NewType, Protocol, TypeAlias, cast, runtime_checkable
 
 __all__ = [
     "Argument",
-    "Cancelled",
     "Each",
     "Expression",
-    "Failed",
     "Json",
-    "Observation",
-    "Ok",
-    "Outcome",
+    "Outlook",
     "PathStep",
-    "Plan",
-    "Policy",
     "Ref",
-    "Skipped",
     "Star",
-    "Task",
     "TaskId",
     "Template",
-    "Timing",
     "args_to_json",
     "argument_to_json",
-    "plan_to_json",
     "references",
     "render_text",
 ]
@@ -79,10 +69,25 @@ def _written_step(step: PathStep) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Each:
-    """One call for every element of what `ref` gives: ``each $2.links``."""
+class Outlook(Ref):
+    """A reference that waits for a task without needing its success.
 
-    ref: Ref
+    It stands for what `asks` says: the "value", null where there is none, the "status" (ok, failed,
+    skipped or cancelled), or the "error", the message of what went wrong, null where nothing did.
+    Only an `Expression` may hold one.
+    """
+
+    asks: Literal["value", "status", "error"] = "value"
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """One call for every element of what `ref` gives: ``each $2.links``.
+
+    Plan text knows references alone; a workflow may compute the list by an expression.
+    """
+
+    ref: Ref | Expression
 
     def __str__(self) -> str:
         return f"each {self.ref}"
@@ -141,7 +146,7 @@ def references(argument: Argument) -> Iterator[Ref]:
         case Ref():
             yield argument
         case Each():
-            yield argument.ref
+            yield from references(argument.ref)
         case None | bool() | int() | float() | str():
             return
         case Mapping():
@@ -152,21 +157,6 @@ def references(argument: Argument) -> Iterator[Ref]:
         case _:
             for value in argument:
                 yield from references(value)
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How one step is run, where it departs from its tool's own settings.
-
-    `timeout` is in seconds; `retries` counts attempts after the first. `effects` and `resource`
-    are stamped on by `check`, from the tool; `approve` says why somebody must approve the step.
-    """
-
-    timeout: float | None = None
-    retries: int | None = None
-    effects: Literal["read", "write"] | None = None
-    resource: str | None = None
-    approve: str | None = None
 
 
 _LOOKS_LIKE_REFERENCE = re.compile(r"\$(?=\{\d)")
@@ -211,144 +201,3 @@ def args_to_json(args: Mapping[str, Argument]) -> dict[str, Json]:
         name: cast("Json", value) if type(value) in _PLAIN else argument_to_json(value)
         for name, value in args.items()
     }
-
-
-def plan_to_json(plan: Plan) -> list[dict[str, Any]]:
-    """Write a plan as a list of ``{id, tool, args, needs}``, in the order of writing."""
-    return [
-        {
-            "id": task.id,
-            "tool": task.tool,
-            "args": args_to_json(task.args),
-            "needs": list(task.needs),
-        }
-        for task in plan
-    ]
-
-
-_NO_ARGS: Mapping[str, Argument] = {}
-_DEFAULT_POLICY = Policy()
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One call of one tool. `needs` is derived from the references in its arguments.
-
-    `positional` holds arguments that were written without a name; `check` gives them theirs.
-    `when` is a guard: a task whose guard is false is skipped. `line` counts from 1, 0 if unknown.
-    """
-
-    id: TaskId
-    tool: str
-    args: Mapping[str, Argument] = field(default_factory=lambda: _NO_ARGS)
-    positional: tuple[Argument, ...] = ()
-    when: Expression | None = None
-    policy: Policy = _DEFAULT_POLICY
-    line: int = 0
-
-    @property
-    def refs(self) -> tuple[Ref, ...]:
-        """Every reference in the arguments and the guard, in order of writing."""
-        found = [ref for value in self.positional for ref in references(value)]
-        for value in self.args.values():
-            found.extend(references(value))
-        if self.when is not None:
-            found.extend(self.when.refs)
-        return tuple(found)
-
-    @property
-    def needs(self) -> tuple[TaskId, ...]:
-        """The tasks whose results this one reads, each once, in order of writing."""
-        return tuple(dict.fromkeys(ref.task for ref in self.refs))
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Tasks in the order they were written.
-
-    `joins` names the only results the joiner needs (``join($4)``), or is None for all.
-    `request` is what the plan answers, where that is known.
-    """
-
-    tasks: tuple[Task, ...] = ()
-    joins: tuple[TaskId, ...] | None = None
-    request: str | None = None
-
-    def __iter__(self) -> Iterator[Task]:
-        return iter(self.tasks)
-
-    def __len__(self) -> int:
-        return len(self.tasks)
-
-    def __getitem__(self, task: str) -> Task:
-        """Return the task with this id; raise KeyError if there is none."""
-        for candidate in self.tasks:
-            if candidate.id == task:
-                return candidate
-        raise KeyError(task)
-
-
-@dataclass(frozen=True, slots=True)
-class Ok:
-    """The step finished; `value` is its result as JSON."""
-
-    value: Json
-    status: Literal["ok"] = "ok"
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The step failed: `kind` is the error's type name, `message` what the model reads.
-
-    `attempts` counts calls made. For a fan-out, `elements` keeps what every element came to.
-    """
-
-    kind: str
-    message: str
-    attempts: int = 1
-    elements: tuple[Outcome, ...] | None = None
-    status: Literal["failed"] = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """The step was not run; `because` is the task whose outcome stood in the way, if it was one."""
-
-    reason: str
-    because: TaskId | None = None
-    status: Literal["skipped"] = "skipped"
-
-
-@dataclass(frozen=True, slots=True)
-class Cancelled:
-    """The step was stopped, or never started, because its run was stopped."""
-
-    reason: str
-    status: Literal["cancelled"] = "cancelled"
-
-
-Outcome: TypeAlias = "Ok | Failed | Skipped | Cancelled"
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """When a step was ready, started and ended, in seconds from the start of the run."""
-
-    ready: float
-    start: float
-    end: float
-
-    @property
-    def seconds(self) -> float:
-        """How long the step ran, in seconds."""
-        return self.end - self.start
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """What became of a task. `args` are its arguments with references filled in, or None if never bound."""
-
-    task: Task
-    outcome: Outcome
-    timing: Timing
-    args: Mapping[str, Json] | None = None
