@@ -3,6 +3,7 @@
 It does not know tools, plans or pydantic: a type is a schema and the definitions it refers to.
 """
 
+from llmcompiler.types.convert import converted
 from llmcompiler.types.fit import may_fit
 from llmcompiler.types.paths import PathProblem, Step, at_path, element_of
 from llmcompiler.types.schema import Schema, Type, accepts_text, array_of, describe, plain_types
@@ -17,6 +18,7 @@ __all__ = [
     "accepts_text",
     "array_of",
     "at_path",
+    "converted",
     "describe",
     "element_of",
     "may_fit",

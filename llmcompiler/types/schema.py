@@ -17,6 +17,7 @@ __all__ = [
     "Schema",
     "Type",
     "accepts_text",
+    "all_plain",
     "array_of",
     "branches",
     "choices_of",
@@ -24,6 +25,7 @@ __all__ = [
     "follow",
     "kind_of",
     "kinds",
+    "plain_kind",
     "plain_types",
     "same",
     "show",
@@ -48,6 +50,12 @@ class Type:
 
 
 _HARMLESS = {"type", "title", "description", "default", "examples", "deprecated", "$defs"}
+# What a schema says of values by itself, beside a reference or a choice.
+_SAYING = {"type", "const", "enum", "properties", "required", "additionalProperties"} | {
+    "items",
+    "prefixItems",
+}
+_INVOLVED: Final = 200  # pairs of branches up to which schemas that all hold are brought together
 WORDS: Final = {
     "null": "null",
     "boolean": "true or false",
@@ -57,6 +65,16 @@ WORDS: Final = {
     "array": "a list",
     "object": "an object",
 }
+
+
+_PYTHON: Final[Mapping[str, type]] = {
+    "string": str,
+    "boolean": bool,
+    "null": type(None),
+    "integer": int,
+    "number": int,
+}
+_ALL_PLAIN = frozenset(_PYTHON.values())
 
 
 def describe(expected: Type) -> str:
@@ -79,6 +97,8 @@ def describe(expected: Type) -> str:
         else:
             words.append(WORDS[kind])
     words = list(dict.fromkeys(words))
+    if not words:
+        return "nothing"
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
@@ -92,14 +112,49 @@ def plain_types(expected: Type) -> frozenset[type]:
 
     Never `float`: not every one of them is a JSON number.
     """
-    found: set[type] = set()
-    python = {"string": str, "boolean": bool, "null": type(None)}
-    for kind, schema in branches(expected):
-        if set(schema) <= _HARMLESS and kind in ("string", "boolean", "null"):
-            found.add(python[kind])
-        elif set(schema) <= _HARMLESS and kind in ("integer", "number"):
-            found.add(int)
-    return frozenset(found)
+    return _plain(expected.schema, expected.defs, 0)
+
+
+def _plain(schema: Schema, defs: Mapping[str, Schema], deep: int) -> frozenset[type]:
+    if isinstance(schema, bool):
+        return _ALL_PLAIN if schema else frozenset()
+    more = schema.keys() - _HARMLESS
+    if not more:
+        declared = schema.get("type")
+        names = (declared,) if isinstance(declared, str) else declared
+        return _ALL_PLAIN if names is None else frozenset(_PYTHON[n] for n in names if n in _PYTHON)
+    if "type" in schema or len(more) > 1 or deep > DEEP:
+        return frozenset()
+    if "$ref" in more:
+        followed = follow(schema, defs)
+        return _plain(True if followed is None else followed, defs, deep + 1)
+    options = schema.get("anyOf", schema.get("oneOf", ()))
+    return frozenset().union(*(_plain(option, defs, deep + 1) for option in options))
+
+
+def all_plain(values: Sequence[object], expected: Type) -> bool:
+    """Whether each of many values fits by its Python type alone; False where more must be looked at."""
+    found = set(map(type, values))
+    others = found - plain_types(expected)
+    if others != {float} or not _takes_any_number(expected.schema):
+        return not others
+    # A whole number may be too large for `isfinite`.
+    floats: Any = values if found == others else (v for v in values if type(v) is float)
+    return all(map(math.isfinite, floats))
+
+
+def _takes_any_number(schema: Schema) -> bool:
+    if isinstance(schema, bool):
+        return schema
+    return schema.keys() <= _HARMLESS and schema.get("type", "number") == "number"
+
+
+def plain_kind(schema: Schema) -> str | None:
+    """Return the one kind of value that a schema allows, where it says nothing more of it."""
+    if isinstance(schema, bool) or not schema.keys() <= _HARMLESS:
+        return None
+    declared = schema.get("type")
+    return declared if isinstance(declared, str) else None
 
 
 def array_of(element: Type) -> Type:
@@ -114,21 +169,20 @@ def branches(of: Type, deep: int = 0) -> Iterator[tuple[str, Mapping[str, Any]]]
         if schema is not False:
             yield from ((kind, {}) for kind in WORDS)
         return
-    if "$ref" in schema:
-        followed = follow(schema, of.defs)
-        yield from branches(Type(True if followed is None else followed, of.defs), deep + 1)
-        return
     options = schema.get("anyOf", schema.get("oneOf"))
-    if options is not None:
+    if "$ref" in schema or options is not None or schema.get("allOf"):
+        parts: list[Schema] = [*schema.get("allOf", ())]
+        if "$ref" in schema:
+            followed = follow(schema, of.defs)
+            parts.insert(0, True if followed is None else followed)
+        beside = {word: said for word, said in schema.items() if word in _SAYING}
+        if beside:
+            parts.append(beside)
+        if options is None:
+            yield from _of_all(parts, of.defs, deep + 1)
+            return
         for option in options:
-            yield from branches(Type(option, of.defs), deep + 1)
-        return
-    parts = schema.get("allOf")
-    if parts:
-        others = [kinds(Type(part, of.defs)) for part in parts[1:]]
-        for kind, inner in branches(Type(parts[0], of.defs), deep + 1):
-            if all(kind in allowed for allowed in others):
-                yield kind, inner
+            yield from _of_all([option, *parts], of.defs, deep + 1)
         return
     declared = schema.get("type")
     if isinstance(declared, str):
@@ -143,6 +197,58 @@ def branches(of: Type, deep: int = 0) -> Iterator[tuple[str, Mapping[str, Any]]]
                 yield kind, {"enum": [one for one in choices if kind_of(one) == kind]}
     else:
         yield from ((kind, schema) for kind in WORDS)
+
+
+def _of_all(
+    parts: Sequence[Schema], defs: Mapping[str, Schema], deep: int
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield what all of several schemas allow; rather more than less, where they are involved."""
+    found = branches(Type(parts[0], defs), deep)
+    if len(parts) == 1:
+        yield from found
+        return
+    together = list(found)
+    for part in parts[1:]:
+        others = list(branches(Type(part, defs), deep))
+        if len(together) * len(others) <= _INVOLVED:
+            pairs = ((one, other) for one in together for other in others)
+            together = [both for one, other in pairs if (both := _both(*one, *other)) is not None]
+    yield from together
+
+
+def _both(
+    kind: str, have: Mapping[str, Any], other: str, want: Mapping[str, Any]
+) -> tuple[str, Mapping[str, Any]] | None:
+    if kind != other:
+        if {kind, other} != {"integer", "number"}:
+            return None
+        kind = "integer"
+    if not have or not want:
+        return kind, have or want
+    both = {**want, **have, "type": kind}
+    choices, more = choices_of(have), choices_of(want)
+    if choices is not None and more is not None:
+        both.pop("const", None)
+        both["enum"] = [one for one in choices if any(same(one, two) for two in more)]
+        if not both["enum"]:
+            return None
+    if kind == "object":
+        both["properties"] = _each_of_both(have.get("properties", {}), want.get("properties", {}))
+        both["required"] = [*have.get("required", ()), *want.get("required", ())]
+        others = [
+            one["additionalProperties"] for one in (have, want) if "additionalProperties" in one
+        ]
+        if others:
+            both["additionalProperties"] = False if False in others else others[0]
+    elif kind == "array" and ("items" in have or "prefixItems" in have):
+        both["items"] = have.get("items", True)
+        both["prefixItems"] = have.get("prefixItems", ())
+    return kind, both
+
+
+def _each_of_both(have: Mapping[str, Schema], want: Mapping[str, Schema]) -> dict[str, Schema]:
+    shared = {name: {"allOf": [have[name], want[name]]} for name in have if name in want}
+    return {**have, **want, **shared}
 
 
 def kinds(of: Type) -> frozenset[str]:

@@ -6,13 +6,14 @@ It does not know what stands in a plan for a value that is not known yet: that i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from llmcompiler.errors import did_you_mean
 from llmcompiler.types.schema import (
     DEEP,
     Schema,
     Type,
+    all_plain,
     choices_of,
     describe,
     follow,
@@ -25,6 +26,7 @@ from llmcompiler.types.schema import (
 __all__ = ["Foreign", "problem"]
 
 Foreign: TypeAlias = "Callable[[object, Type, str], str | None]"
+_LONG: Final = 16  # elements from which on looking at all of them at once is quicker
 
 
 def problem(
@@ -60,7 +62,9 @@ def _problem(
     if "$ref" in schema:
         followed = follow(schema, defs)
         inner = True if followed is None else followed
-        return _problem(value, inner, defs, at, foreign, deep + 1)
+        wrong = _problem(value, inner, defs, at, foreign, deep + 1)
+        if wrong or len(schema) == 1:
+            return wrong
     for part in schema.get("allOf", ()):
         wrong = _problem(value, part, defs, at, foreign, deep + 1)
         if wrong:
@@ -157,6 +161,8 @@ def _array_problem(
 ) -> str | None:
     first = schema.get("prefixItems", ())
     rest = schema.get("items", True)
+    if len(value) > _LONG and not first and all_plain(value, Type(rest, defs)):
+        return _size_problem(len(value), schema, at, "Items", "elements")
     for index, element in enumerate(value):
         inner = first[index] if index < len(first) else rest
         wrong = _problem(element, inner, defs, f"{at}[{index}]", foreign, deep + 1)

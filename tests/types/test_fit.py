@@ -9,8 +9,10 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from llmcompiler.types import (
+    PathProblem,
     Type,
     accepts_text,
+    at_path,
     describe,
     may_fit,
 )
@@ -82,3 +84,51 @@ def test_a_type_is_described_in_words(annotation: Any, shown: str, text: bool) -
 def test_nothing_fits_what_allows_nothing() -> None:
     assert describe(Type(False)) == "nothing"
     assert not may_fit(Type({}), Type(False))
+
+
+def test_a_type_that_holds_itself_twice_is_not_followed_for_ever() -> None:
+    tree = {
+        "$ref": "#/$defs/tree",
+        "$defs": {
+            "tree": {
+                "type": "object",
+                "properties": {
+                    "left": {"type": "array", "items": {"$ref": "#/$defs/tree"}},
+                    "right": {"type": "array", "items": {"$ref": "#/$defs/tree"}},
+                    "name": {"type": "string"},
+                },
+                "required": ["left", "right", "name"],
+            }
+        },
+    }
+    other = {"$ref": tree["$ref"], "$defs": {"tree": {**tree["$defs"]["tree"]}}}  # type: ignore[dict-item,index]  # a schema
+    assert may_fit(Type.of(tree), Type.of(other))
+    assert not may_fit(Type.of(tree), given_back(list[str]))
+
+
+@pytest.mark.parametrize(
+    ("schema", "shown"),
+    [
+        ({"allOf": [{"type": "number"}, {"type": "integer"}]}, "a whole number"),
+        ({"allOf": [{"type": ["string", "null"]}, {"type": ["null", "object"]}]}, "null"),
+        ({"type": "object", "anyOf": [{"required": ["a"]}, {"required": ["b"]}]}, "an object"),
+        ({"allOf": [{"enum": [1, 2]}, {"enum": [2, 3]}]}, "2"),
+        ({"allOf": [{"enum": [1]}, {"enum": [3]}]}, "nothing"),
+        ({"$ref": "#/$defs/a", "type": "string", "$defs": {"a": {"enum": ["x", 1]}}}, '"x"'),
+    ],
+)
+def test_what_several_schemas_say_of_one_value_holds_together(schema: Any, shown: str) -> None:
+    assert describe(Type.of(schema)) == shown
+
+
+def test_an_object_put_together_of_parts_has_the_properties_of_all() -> None:
+    def part(name: str) -> dict[str, Any]:
+        return {"type": "object", "properties": {name: {"type": "string"}}, "required": [name]}
+
+    whole = Type.of({"allOf": [part("a"), part("b")], "properties": {"c": {"type": "null"}}})
+    assert isinstance(at_path(whole, ("a",)), Type)
+    assert isinstance(at_path(whole, ("b",)), Type)
+    assert isinstance(at_path(whole, ("c",)), Type)
+    assert isinstance(at_path(whole, ("d",)), PathProblem)
+    assert may_fit(whole, Type.of(part("b")))
+    assert not may_fit(whole, typed(dict[str, int]))

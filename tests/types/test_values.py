@@ -144,3 +144,10 @@ def test_handwritten_schemas_are_understood() -> None:
     assert problem("a", Type({"enum": ["a", 1]})) is None
     assert problem("a", Type({"allOf": [{"type": "string"}, {"minLength": 2}]})) is not None
     assert problem({1: 2}, Type({}), "x") == "x must have texts as names, not 1"
+
+
+def test_what_is_said_beside_a_reference_holds_too() -> None:
+    expected = Type.of({"$ref": "#/$defs/a", "minimum": 3, "$defs": {"a": {"type": "integer"}}})
+    assert problem(3, expected) is None
+    assert problem(2, expected, "x") == "x must be at least 3, not 2"
+    assert problem("a", expected, "x") == 'x must be a whole number, not "a"'
