@@ -21,18 +21,32 @@ _log = logging.getLogger("llmcompiler")
 class Emitter:
     """Stamps events of one run and hands them to every sink.
 
-    `clock` gives seconds; the time of the first use is the run's zero. A sink that raises is
-    dropped with a logged error: a reader never breaks a run.
+    `clock` gives seconds; the time of the first use is the run's zero. A run that is taken up again
+    goes on from `elapsed` seconds and `told` events. A sink that raises is dropped with a logged
+    error: a reader never breaks a run.
     """
 
     __slots__ = ("_clock", "_seq", "_sinks", "_zero", "run_id")
 
-    def __init__(self, run_id: str, clock: Callable[[], float], sinks: Iterable[Sink] = ()) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        clock: Callable[[], float],
+        sinks: Iterable[Sink] = (),
+        *,
+        elapsed: float = 0.0,
+        told: int = 0,
+    ) -> None:
         self.run_id = run_id
         self._clock = clock
-        self._zero = clock()
-        self._seq = 0
+        self._zero = clock() - elapsed
+        self._seq = told
         self._sinks = list(sinks)
+
+    @property
+    def told(self) -> int:
+        """How many events there were."""
+        return self._seq
 
     def now(self) -> float:
         """Return the seconds since the run's start."""

@@ -11,8 +11,10 @@ import anyio.lowlevel
 from llmcompiler.events import Emitter, Event
 from llmcompiler.executor import Executor
 from llmcompiler.messages import LLM
+from llmcompiler.passes import Passes
 from llmcompiler.plan import (
     Outcome,
+    Policy,
     Ref,
     Task,
     TaskId,
@@ -25,6 +27,11 @@ def call(name: str, function: str, **args: Any) -> Task:
     return Task(TaskId(name), function, args)
 
 
+def writing(name: str, function: str, **args: Any) -> Task:
+    """A call as `check` hands it on where the tool writes."""
+    return Task(TaskId(name), function, args, policy=Policy(effects="write"))
+
+
 def ref(name: str) -> Ref:
     return Ref(TaskId(name))
 
@@ -32,9 +39,14 @@ def ref(name: str) -> Ref:
 class Bench:
     """An executor under virtual time, with what came of it."""
 
-    def __init__(self, *tools: ToolLike, concurrency: int = 128) -> None:
+    def __init__(
+        self, *tools: ToolLike, concurrency: int = 128, passes: Passes | None = None, **more: Any
+    ) -> None:
         self.tools = Toolbox(tools)
         self.concurrency = concurrency
+        # Equal calls are made as often as they are asked for, where a test does not say otherwise.
+        self.passes = passes or Passes(merge=False)
+        self.more = more
         self.events: list[Event] = []
         self.outcomes: dict[str, Outcome] = {}
         self.starts: dict[str, float] = {}
@@ -60,7 +72,14 @@ class Bench:
         def context(step: TaskId, progress: Progress) -> RunContext[Any]:
             return RunContext({"key": "value"}, "run", step, llm, progress)
 
-        executor = Executor(self.tools, emitter, context, concurrency=self.concurrency)
+        executor = Executor(
+            self.tools,
+            emitter,
+            context,
+            concurrency=self.concurrency,
+            passes=self.passes,
+            **self.more,
+        )
         try:
             async with executor:
                 await body(executor)

@@ -10,6 +10,7 @@ import anyio.lowlevel
 from llmcompiler.errors import ToolError
 from llmcompiler.events import Emitter
 from llmcompiler.executor import Executor
+from llmcompiler.passes import Passes
 from llmcompiler.plan import (
     Each,
     Failed,
@@ -18,7 +19,7 @@ from llmcompiler.plan import (
     TaskId,
 )
 from llmcompiler.toolbox import Toolbox, tool
-from tests.executor.bench import Bench, call, fail, no_context, ref, wait, write
+from tests.executor.bench import Bench, call, fail, no_context, ref, wait, write, writing
 
 
 def test_independent_tasks_run_at_the_same_time() -> None:
@@ -203,7 +204,7 @@ def test_a_failing_call_gives_its_place_back() -> None:
 
 def test_a_write_waits_for_the_seal() -> None:
     async def body(executor: Executor) -> None:
-        executor.add(call("1", "write", value=1))
+        executor.add(writing("1", "write", value=1))
         executor.add(call("2", "wait", seconds=1.0))
         await anyio.sleep(5)
         executor.seal()
@@ -243,7 +244,13 @@ def test_tasks_that_never_wait_leave_the_loop_its_turns() -> None:
         emitter = Emitter("run", anyio.current_time)
         async with (
             anyio.create_task_group() as tasks,
-            Executor(Toolbox([busy]), emitter, no_context, concurrency=4) as executor,
+            Executor(
+                Toolbox([busy]),
+                emitter,
+                no_context,
+                concurrency=4,
+                passes=Passes(merge=False),
+            ) as executor,
         ):
 
             async def other() -> None:

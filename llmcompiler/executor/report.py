@@ -1,0 +1,29 @@
+"""How is it told what became of a step?
+
+It does not know who reads it.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from llmcompiler.events import Emitter, StepCancelled, StepFailed, StepFinished, StepSkipped
+from llmcompiler.plan import Cancelled, Failed, Observation, Ok, Skipped
+
+__all__ = ["report"]
+
+
+def report(emitter: Emitter, observation: Observation) -> None:
+    """Emit the event that tells a step's outcome."""
+    step, seconds = observation.task.id, observation.timing.seconds
+    match observation.outcome:
+        case Ok(value):
+            emitter.emit(StepFinished, step, value, seconds)
+        case Failed(kind, message, attempts):
+            emitter.emit(StepFailed, step, kind, message, attempts, seconds)
+        case Skipped(reason, because):
+            emitter.emit(StepSkipped, step, reason, because)
+        case Cancelled(reason):
+            emitter.emit(StepCancelled, step, reason)
+        case _:
+            assert_never(observation.outcome)
