@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+from llmcompiler.errors import ConfigurationError
 
 __all__ = [
     "LLM",
@@ -20,6 +23,7 @@ __all__ = [
     "Kind",
     "Logprob",
     "Message",
+    "Price",
     "Prompt",
     "Sampling",
     "TextDelta",
@@ -94,6 +98,26 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Price:
+    """What a million tokens cost, in a currency of the caller's choice.
+
+    `prompt` is the price of prompt tokens, `completion` that of the reply's, `reused` that of
+    prompt tokens which were not computed again (None: the same as `prompt`). Raises
+    `ConfigurationError` for what is no price.
+    """
+
+    prompt: float
+    completion: float
+    reused: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("prompt", "completion", "reused"):
+            value = getattr(self, name)
+            if value is not None and not (value >= 0 and isfinite(value)):
+                raise ConfigurationError(f"price.{name} must be 0 or more, not {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens and calls. `reused` are prompt tokens that were not computed again.
 
@@ -119,6 +143,16 @@ class Usage:
     def prefilled_tokens(self) -> int:
         """Prompt tokens that were computed in these calls."""
         return self.prompt_tokens - self.reused_tokens
+
+    def cost(self, price: Price) -> float:
+        """Return what these tokens cost, in the currency of `price`."""
+        again = price.prompt if price.reused is None else price.reused
+        parts = (
+            self.prefilled_tokens * price.prompt,
+            self.reused_tokens * again,
+            self.completion_tokens * price.completion,
+        )
+        return sum(parts) / 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

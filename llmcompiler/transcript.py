@@ -10,11 +10,14 @@ from typing import TypeAlias
 
 from llmcompiler.errors import PlanError
 from llmcompiler.plan import Observation
+from llmcompiler.preview import Preview
 
 __all__ = [
     "BadForm",
     "CutOff",
     "Entry",
+    "LimitUsedUp",
+    "Mend",
     "NoReplansLeft",
     "Observed",
     "Rejected",
@@ -41,9 +44,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What became of a step."""
+    """What became of a step; `preview` is what is shown of it where the whole is too large."""
 
     observation: Observation
+    preview: Preview | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,16 @@ class Rejected:
     """Plan lines that were refused; the model is to write them again."""
 
     errors: tuple[PlanError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """Steps that failed; the model may write them again, each under its own id.
+
+    It tells what went wrong, so that no `Observed` of these failures need come before it.
+    """
+
+    failed: tuple[Observation, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +91,14 @@ class TimeIsUp:
     """The next turn must be the answer: the run's time is used up."""
 
 
-Entry: TypeAlias = (
-    "Request | Turn | Observed | Rejected | CutOff | BadForm | NoReplansLeft | TimeIsUp"
-)
+@dataclass(frozen=True, slots=True)
+class LimitUsedUp:
+    """The next turn must be the answer: another limit is used up, by its name in `Limits`."""
+
+    limit: str
+
+
+Entry: TypeAlias = "Request | Turn | Observed | Rejected | Mend | CutOff | BadForm | NoReplansLeft | TimeIsUp | LimitUsedUp"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TypeAlias
 
 import anyio
 
+from llmcompiler.budget import Budget
 from llmcompiler.events import Emitter, UsageUpdated
 from llmcompiler.messages import (
     LLM,
@@ -56,12 +58,21 @@ class MeteredLLM:
 
     Where the back end tells no figures they are made here: what it counted of the prompt, and as
     arrivals when each piece of text came, which may be several tokens or a part of one. A call that
-    is stopped early is told as well: its completion is estimated from its text.
+    is stopped early is told as well: its tokens are estimated from the texts, those of the prompt
+    only if a reply had begun.
+
+    With a `budget` each call counts against it: one that it does not allow raises
+    `LimitReachedError` before it begins, and no reply is longer than the tokens that are left. The
+    last `kept` calls are not made here: they are for somebody else.
     """
 
-    def __init__(self, inner: LLM, record: Record) -> None:
+    def __init__(
+        self, inner: LLM, record: Record, budget: Budget | None = None, *, kept: int = 0
+    ) -> None:
         self._inner = inner
-        self._record = record
+        self._tell = record
+        self._budget = budget
+        self._kept = kept
 
     @property
     def name(self) -> str:
@@ -70,6 +81,9 @@ class MeteredLLM:
 
     async def stream(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Delta, None]:
         """Go on from `prompt` with the inner model, and record the call at its end."""
+        if self._budget is not None:
+            self._budget.model_call(self._kept)
+            sampling = replace(sampling, max_tokens=self._budget.max_tokens(sampling.max_tokens))
         letters = 0
         end: Finished | None = None
         begun = anyio.current_time()
@@ -86,11 +100,17 @@ class MeteredLLM:
                     yield delta
         finally:
             if end is None:
-                usage = Usage(completion_tokens=letters // 4, model_calls=1, estimated=True)
+                asked = sum(len(message.text) for message in prompt.messages) if letters else 0
+                usage = Usage(asked // 4, 0, letters // 4, 1, estimated=True)
                 self._record(_told(self.name, Finished("cut", usage), arrivals))
 
     async def aclose(self) -> None:
         """Leave the inner model open: whoever made it closes it."""
+
+    def _record(self, call: ModelCall) -> None:
+        if self._budget is not None:
+            self._budget.add(call.usage)
+        self._tell(call)
 
 
 def _told(model: str, end: Finished, arrivals: list[float]) -> ModelCall:

@@ -12,6 +12,7 @@ from llmcompiler.grammar import plan_grammar, result_schema
 from llmcompiler.language import TurnReader
 from llmcompiler.messages import LLM, Finished, FinishReason, Grammar, Message, Prompt, Sampling
 from llmcompiler.roles import Sealed, TurnEnded, TurnItem, TurnRequest
+from llmcompiler_planners.mending import MendGrammar
 from llmcompiler_planners.rules import rules
 from llmcompiler_planners.steps import steps_of
 from llmcompiler_planners.wording import to_messages
@@ -62,7 +63,7 @@ class DagPlanner:
     def grammar(self, request: TurnRequest) -> Grammar:
         """Return the grammar that the turn is held to where the back end can."""
         steps = steps_of(request.transcript)
-        return plan_grammar(
+        lines = plan_grammar(
             request.toolbox,
             request.allow,
             next_id=request.next_id,
@@ -73,7 +74,8 @@ class DagPlanner:
             rejected=steps.rejected,
             goes_on=steps.goes_on,
         )
+        return MendGrammar(lines) if steps.mending and request.allow == "lines" else lines
 
     def _messages(self, request: TurnRequest) -> tuple[Message, ...]:
         said = rules(request.toolbox, request.output_schema)
-        return (Message("rules", said), *to_messages(request.transcript))
+        return (Message("rules", said), *to_messages(request.transcript, request.toolbox))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from llmcompiler.language import TurnReader
 from llmcompiler.plan import Task, TaskId
 from llmcompiler.roles import Read
-from llmcompiler.transcript import CutOff, Observed, Rejected, Request, Transcript, Turn
+from llmcompiler.transcript import CutOff, Mend, Observed, Rejected, Request, Transcript, Turn
 
 __all__ = ["Steps", "steps_of"]
 
@@ -20,12 +20,14 @@ class Steps:
     """The steps of the present request.
 
     `tasks` are those that were written and not refused. `rejected` are the ids of the lines that
-    are to be written again in the coming turn; `goes_on` says that it writes further lines too.
+    may be written again in the coming turn, because they were refused or because their calls
+    failed, which `mending` says; `goes_on` says that it writes further lines too.
     """
 
     tasks: dict[TaskId, Task] = field(default_factory=dict)
     rejected: list[TaskId] = field(default_factory=list)
     goes_on: bool = False
+    mending: bool = False
 
 
 def steps_of(transcript: Transcript) -> Steps:
@@ -36,7 +38,7 @@ def steps_of(transcript: Transcript) -> Steps:
             case Request():
                 steps = Steps()
             case Turn(text):
-                steps.rejected, steps.goes_on = [], False
+                steps.rejected, steps.goes_on, steps.mending = [], False, False
                 reader = TurnReader()
                 for item in (*reader.feed(text), *reader.close("stop")):
                     if isinstance(item, Read):
@@ -50,6 +52,11 @@ def steps_of(transcript: Transcript) -> Steps:
                     else:
                         steps.rejected.append(TaskId(error.task))
                         steps.tasks.pop(TaskId(error.task), None)
+            case Mend(failed):
+                steps.mending = True
+                for observation in failed:
+                    steps.rejected.append(observation.task.id)
+                    steps.tasks.pop(observation.task.id, None)
             case CutOff():
                 steps.goes_on = True
             case _:

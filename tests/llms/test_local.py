@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import anyio.lowlevel
 import pytest
 
@@ -93,6 +94,8 @@ async def test_a_reader_that_leaves_stops_the_model_and_its_text_is_reused(
 ) -> None:
     await _reply(llm, _prompt(), _some(1))
     assert llm._loaded is not None
+    # What the engine does of itself while nobody asks must not be taken for the reply's steps.
+    assert await anyio.to_thread.run_sync(llm._loaded.engine.wait_rested, 60)
     context = llm._loaded.engine.context
     evaluate, steps, gone, left = context.evaluate, 0, 0, False
 

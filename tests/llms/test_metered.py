@@ -8,7 +8,9 @@ from contextlib import aclosing
 import anyio
 import pytest
 
-from llmcompiler.errors import ModelError
+from llmcompiler import Limits
+from llmcompiler.budget import Budget
+from llmcompiler.errors import LimitReachedError, ModelError
 from llmcompiler.events import Emitter, Event, UsageUpdated
 from llmcompiler.llms.metered import Account, MeteredLLM
 from llmcompiler.messages import (
@@ -32,8 +34,10 @@ class _Slow:
 
     def __init__(self, *script: tuple[float, Delta | Exception]) -> None:
         self._script = script
+        self.asked: list[int | None] = []
 
     async def stream(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Delta, None]:
+        self.asked.append(sampling.max_tokens)
         for seconds, delta in self._script:
             await anyio.sleep(seconds)
             if isinstance(delta, Exception):
@@ -79,7 +83,8 @@ def test_a_call_that_is_stopped_early_is_told_with_what_had_come() -> None:
             await anext(stream)
 
     run_virtual(main)
-    usage = Usage(completion_tokens=2, model_calls=1, estimated=True)
+    asked = len("Be brief.How warm is Oslo?") // 4
+    usage = Usage(asked, 0, 2, model_calls=1, estimated=True)
     assert calls == [ModelCall("slow", usage, Figures(arrivals=(1.0,)))]
 
 
@@ -115,3 +120,57 @@ def test_a_closed_account_takes_nothing_in() -> None:
     account.close()
     account.record(ModelCall("m", Usage(1, 1, 1, 1), Figures()))
     assert (account.usage, account.close(), told) == (Usage(), (), [])
+
+
+def test_a_budget_counts_every_call_and_bounds_the_reply() -> None:
+    budget = Budget(Limits(tokens=100, model_calls=5))
+    inner = _Slow((0.0, TextDelta("A")), (0.0, Finished("stop", Usage(50, 20, 10))))
+    told: list[ModelCall] = []
+    metered = MeteredLLM(inner, told.append, budget)
+    for _ in range(2):
+        run_virtual(reply, metered)
+    assert inner.asked == [100, 60]
+    assert (budget.tokens, budget.left().model_calls) == (80, 3)
+    assert len(told) == 2
+
+
+def test_a_call_that_the_budget_does_not_allow_is_never_made() -> None:
+    budget = Budget(Limits(tokens=40))
+    inner = _Slow((0.0, Finished("stop", Usage(50, 20, 10))))
+    told: list[ModelCall] = []
+    metered = MeteredLLM(inner, told.append, budget)
+    run_virtual(reply, metered)
+    with pytest.raises(LimitReachedError):
+        run_virtual(reply, metered)
+    assert len(inner.asked) == len(told) == 1
+
+
+def test_a_call_that_failed_counts_as_well() -> None:
+    budget = Budget(Limits(model_calls=1))
+    metered = MeteredLLM(_Slow((0.0, ModelError("no"))), lambda call: None, budget)
+    with pytest.raises(ModelError):
+        run_virtual(reply, metered)
+    assert budget.spent() == ("model_calls", 1)
+
+
+def test_calls_at_the_same_time_do_not_pass_the_limit_together() -> None:
+    budget = Budget(Limits(model_calls=3))
+    inner = _Slow((1.0, Finished("stop", Usage(1, 0, 1))))
+    metered = MeteredLLM(inner, lambda call: None, budget, kept=1)
+    refused: list[LimitReachedError] = []
+
+    async def ask() -> None:
+        try:
+            await reply(metered)
+        except LimitReachedError as error:
+            refused.append(error)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(5):
+                group.start_soon(ask)
+
+    run_virtual(main)
+    assert len(inner.asked) == 2
+    assert len(refused) == 3
+    assert budget.last_call, "one is kept for the answer"

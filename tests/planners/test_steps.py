@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from llmcompiler.errors import PlanError
-from llmcompiler.plan import Observation, Ok, Task, TaskId, Timing
+from llmcompiler.plan import Failed, Observation, Ok, Task, TaskId, Timing
 from llmcompiler.transcript import (
     BadForm,
     CutOff,
     Entry,
+    Mend,
     Observed,
     Rejected,
     Request,
@@ -46,6 +47,27 @@ def test_a_rejected_line_is_no_step_until_it_is_written_again() -> None:
     mended = after(plan, rejected("2"), Turn("2. h()"))
     assert mended.tasks[TaskId("2")].tool == "h"
     assert not mended.rejected
+
+
+def failed(*ids: str) -> Mend:
+    outcome = Failed("ToolError", "there is no such place")
+    return Mend(tuple(Observation(Task(TaskId(one), "f"), outcome, Timing(0, 0, 1)) for one in ids))
+
+
+def test_a_failed_step_may_be_written_again_in_the_coming_turn() -> None:
+    plan = Turn("1. f()\n2. g()\n3. h(x=$2)\n4. join()")
+    steps = after(plan, failed("2"))
+    assert list(steps.tasks) == ["1", "3"]
+    assert steps.rejected == ["2"]
+    assert steps.mending
+    assert not steps.goes_on
+    again = after(plan, failed("2"), Turn("2. k()"))
+    assert again.tasks[TaskId("2")].tool == "k"
+    assert not again.rejected
+    assert not again.mending
+    assert not after(plan, failed("2"), Turn("2. join()")).rejected
+    refused = after(plan, failed("2"), Turn("2. k("), rejected("2"))
+    assert (refused.rejected, refused.mending) == (["2"], False)
 
 
 def test_a_plan_that_was_cut_or_has_lines_without_a_number_goes_on() -> None:
