@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llmcompiler.agent import Agent, StreamedRun
+    from llmcompiler.approval import ApprovalPolicy, ApprovalRequest, Approvals, Verdict
     from llmcompiler.errors import LLMCompilerError, ToolError
     from llmcompiler.limits import Limits
+    from llmcompiler.messages import Price
+    from llmcompiler.passes import Passes
     from llmcompiler.plan import Plan, Task
     from llmcompiler.result import Result
     from llmcompiler.retry import Retry
@@ -21,9 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Agent",
+    "ApprovalPolicy",
+    "ApprovalRequest",
+    "Approvals",
     "LLMCompilerError",
     "Limits",
+    "Passes",
     "Plan",
+    "Price",
     "Result",
     "Retry",
     "RunContext",
@@ -33,14 +41,20 @@ __all__ = [
     "ToolError",
     "Toolbox",
     "Transcript",
+    "Verdict",
     "tool",
 ]
 
 _HOMES = {
     "Agent": "agent",
+    "ApprovalPolicy": "approval",
+    "ApprovalRequest": "approval",
+    "Approvals": "approval",
     "LLMCompilerError": "errors",
     "Limits": "limits",
+    "Passes": "passes",
     "Plan": "plan",
+    "Price": "messages",
     "Result": "result",
     "Retry": "retry",
     "RunContext": "toolbox",
@@ -50,6 +64,7 @@ _HOMES = {
     "ToolError": "errors",
     "Toolbox": "toolbox",
     "Transcript": "transcript",
+    "Verdict": "approval",
     "tool": "toolbox",
 }
 

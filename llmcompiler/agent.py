@@ -9,25 +9,35 @@ import math
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, cast
+from typing import TYPE_CHECKING, Any, Generic, cast
+from weakref import WeakSet
 
 import anyio
 from typing_extensions import TypeVar
 
-from llmcompiler.errors import EmptyRequestError
+from llmcompiler.approval import ApprovalPolicy, Approver, Verdict
+from llmcompiler.errors import ApprovalError, ConfigurationError, EmptyRequestError
 from llmcompiler.events import Emitter, Event, Sink
 from llmcompiler.graph import in_order
 from llmcompiler.limits import Limits
-from llmcompiler.messages import LLM, Anticipates, Message
+from llmcompiler.messages import LLM, Anticipates, Message, Price
 from llmcompiler.output import OutputType
+from llmcompiler.passes import Durations, Passes
 from llmcompiler.plan import Plan
 from llmcompiler.registry import bundled_tools, load_model, load_planner
-from llmcompiler.result import Result
+from llmcompiler.result import Paused, Result
 from llmcompiler.roles import Foresees, Planner, TurnRequest
-from llmcompiler.run import Run, Setup
+from llmcompiler.run import Run
+from llmcompiler.setup import Setup
 from llmcompiler.toolbox import Toolbox, ToolLike
+from llmcompiler.trace import Estimate, estimate
 from llmcompiler.transcript import Transcript
+
+if TYPE_CHECKING:
+    from llmcompiler.recall import Recall
 
 __all__ = ["Agent", "StreamedRun"]
 
@@ -70,6 +80,10 @@ class Agent(Generic[Out]):
     "http://HOST:PORT/v1#NAME"); `joiner` reads results and answers, the model itself if not
     given. `tools` are tools or plain typed functions; None stands for the bundled ones.
     `output_type` is what the answer is read as, text if None. `planner` is a planner or its name.
+    `passes` are the switches of the compiler's passes, `cache` a file in which results of pure
+    tools are kept for later runs. Steps that need approval, by their tools or by `policy`, are put
+    to `approver`; without one a run with such steps ends as "pending", see `resume`. `price` is
+    what the model's tokens cost.
     """
 
     def __init__(
@@ -81,9 +95,16 @@ class Agent(Generic[Out]):
         limits: Limits | None = None,
         planner: Planner | str = "dag",
         joiner: LLM | str | None = None,
+        passes: Passes | None = None,
+        cache: Recall | Path | str | None = None,
+        approver: Approver | None = None,
+        policy: ApprovalPolicy | None = None,
+        price: Price | None = None,
     ) -> None:
         # A model loaded here is this agent's to close; one that is handed in is its maker's.
         self._own: list[LLM] = []
+        self._file: Recall | None = None
+        self._resumed = WeakSet[Paused]()
         first: Setup[Out] = Setup(
             llm=(llm := self._model(model)),
             joiner=llm if joiner is None else self._model(joiner),
@@ -91,6 +112,12 @@ class Agent(Generic[Out]):
             toolbox=bundled_tools() if tools is None else Toolbox(tools),
             limits=limits or Limits(),
             output=OutputType[Out].of(output_type or cast("type[Out]", str)),
+            passes=passes or Passes(),
+            policy=policy or ApprovalPolicy(),
+            approver=approver,
+            price=price,
+            recall=(recall := self._open(cache)),
+            durations=Durations() if recall is None else recall.load_durations(),
         )
         self._setups = [first]
 
@@ -105,6 +132,14 @@ class Agent(Generic[Out]):
         self._own.append(loaded)
         return loaded
 
+    def _open(self, cache: Recall | Path | str | None) -> Recall | None:
+        if not isinstance(cache, Path | str):
+            return cache
+        from llmcompiler.recall import Recall
+
+        self._file = Recall(cache)
+        return self._file
+
     @property
     def tools(self) -> Toolbox:
         """The tools that plans may call."""
@@ -114,6 +149,11 @@ class Agent(Generic[Out]):
     def model(self) -> LLM:
         """The model that plans."""
         return self._setup.llm
+
+    @property
+    def durations(self) -> Durations:
+        """How long the tools took so far, by which the pass `order` goes, and estimates."""
+        return self._setup.durations
 
     async def run(
         self,
@@ -207,6 +247,63 @@ class Agent(Generic[Out]):
         await run.drive(ordered)
         return _checked(run.result)
 
+    async def resume(
+        self,
+        before: Result[Out],
+        verdicts: Iterable[Verdict] = (),
+        *,
+        deps: Any = None,
+        sinks: Iterable[Sink] = (),
+    ) -> Result[Out]:
+        """Go on with a run that waited for approvals: ``resume(result, [request.approve()])``.
+
+        `verdicts` come from ``result.pending``. A step runs only with the very arguments that were
+        approved; one without a verdict is put to the approver, or goes on waiting. The time that
+        the run waited does not count, and its time limit begins anew. Raises `ApprovalError` for a
+        verdict that belongs to no step that waits, and for a result that was resumed before (a step
+        would run twice), `ConfigurationError` where nothing waits, and what `run` raises.
+        """
+        given = list(verdicts)
+        waiting = {request.step: request for request in before.pending}
+        for verdict in given:
+            if verdict.step not in waiting:
+                raise ApprovalError(verdict.step, "no step of that name waits for approval")
+            if verdict.digest != waiting[verdict.step].digest:
+                raise ApprovalError(verdict.step, "it was given for other arguments")
+        paused = before.paused
+        if paused is None:
+            raise ConfigurationError(
+                f"nothing of this run waits for approval, its status is {before.status!r}: "
+                f"resume goes on with a result of status 'pending'"
+            )
+        if paused in self._resumed:
+            raise ApprovalError(
+                before.pending[0].step, "this result was resumed already: go on from what that gave"
+            )
+        self._resumed.add(paused)
+        emitter = Emitter(
+            before.run_id,
+            anyio.current_time,
+            sinks,
+            elapsed=before.seconds,
+            told=paused.events,
+        )
+        run = Run(
+            self._setup,
+            before.request,
+            emitter,
+            history=before.transcript,
+            deps=deps,
+            before=before,
+            verdicts=given,
+        )
+        await run.drive()
+        return _checked(run.result)
+
+    def estimate(self, plan: Plan) -> Estimate:
+        """Say what a plan would take: calls, and seconds as far as its tools' durations are known."""
+        return estimate(plan, self._setup.durations.usual)
+
     @contextmanager
     def override(
         self,
@@ -218,13 +315,12 @@ class Agent(Generic[Out]):
         """Use another model, tools or limits for the runs begun in the block; for tests mostly."""
         before = self._setup
         llm = before.llm if model is None else self._model(model)
-        other = Setup(
+        other = replace(
+            before,
             llm=llm,
             joiner=before.joiner if model is None else llm,
-            planner=before.planner,
             toolbox=before.toolbox if tools is None else Toolbox(tools),
             limits=limits or before.limits,
-            output=before.output,
         )
         self._setups.append(other)
         try:
@@ -261,9 +357,13 @@ class Agent(Generic[Out]):
         return setup.llm, setup.planner.foreseen(asking)
 
     async def aclose(self) -> None:
-        """Close the models that this agent loaded itself."""
+        """Close the models and the cache that this agent opened itself."""
         while self._own:
             await self._own.pop().aclose()
+        if self._file is not None:
+            self._file.save_durations(self._setup.durations)
+            self._file.close()
+            self._file = None
 
     async def __aenter__(self) -> Agent[Out]:
         return self

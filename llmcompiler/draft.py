@@ -5,19 +5,24 @@ It does not know models, turns or how a step is run; accepted tasks go straight 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+import json
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from llmcompiler.check import Scope, check
+from llmcompiler.dataflow import Flows
 from llmcompiler.errors import PlanError
 from llmcompiler.events import (
     Emitter,
+    PlanChanged,
     PlanFinished,
     PlanIgnored,
     StepPlanned,
     StepRejected,
 )
+from llmcompiler.language import write_task
 from llmcompiler.plan import Failed, Plan, Task, TaskId, args_to_json
 from llmcompiler.toolbox import Toolbox
 
@@ -31,12 +36,19 @@ class Stage(Protocol):
         """Take in a checked task."""
         ...
 
+    def replace(self, task: Task) -> None:
+        """Take in a checked task in place of the one of its id, which failed or has not started."""
+        ...
+
     def abandon(self, task: Task, outcome: Failed) -> None:
         """Take in an id that was refused and never repaired."""
         ...
 
-    def seal(self, *, whole: bool = True) -> None:
-        """Take in that nothing will be added to the plan; not `whole` if it was broken off."""
+    def seal(self, *, whole: bool = True, joins: Sequence[TaskId] | None = None) -> None:
+        """Take in that nothing will be added to the plan; not `whole` if it was broken off.
+
+        `joins` are the only results that matter, None if all do.
+        """
         ...
 
     def reopen(self) -> None:
@@ -47,13 +59,24 @@ class Stage(Protocol):
 class Draft:
     """Plans of one request, one after the other; ids and references run through all of them.
 
-    A plan is sealed when ``join()`` was read and nothing of it waits for a repair.
+    A plan is sealed when ``join()`` was read and nothing of it waits for a repair. `flows` tells
+    of steps that need approval because of what flows into them; `seen` are the steps whose
+    outcomes the model has read.
     """
 
-    def __init__(self, toolbox: Toolbox, emitter: Emitter, stage: Stage | None) -> None:
+    def __init__(
+        self,
+        toolbox: Toolbox,
+        emitter: Emitter,
+        stage: Stage | None,
+        flows: Flows | None = None,
+    ) -> None:
         self._toolbox = toolbox
         self._emitter = emitter
         self._stage = stage
+        self._flows = flows
+        self._mend: _Mend | None = None
+        self.seen: Collection[TaskId] = ()
         self._scope = Scope()
         self._tasks: list[Task] = []
         self._awaited: dict[str, PlanError] = {}
@@ -97,27 +120,121 @@ class Draft:
 
         A line that says once more what is known is set aside: what started is never run twice.
         """
+        before = None if self._mend is None else self._reopened(task, source)
+        if self._mend is not None and before is None:
+            return None
         try:
             checked = check(task, self._toolbox, self._scope, source)
         except PlanError as error:
-            if self._says_again(task):
+            if before is None and self._says_again(task):
                 self._emitter.emit(PlanIgnored, source, "this step is known already")
                 return None
+            if before is not None and before.id not in (self._mend or _NOTHING).failed:
+                self._scope.accept(before)
             self.reject(error)
             return error
+        if before is not None and (checked.tool, checked.args) == (before.tool, before.args):
+            self._scope.accept(before)
+            self._emitter.emit(PlanIgnored, source, "this call has failed already")
+            return None
         self._scope.accept(checked)
         self._awaited.pop(checked.id, None)
-        self._tasks.append(checked)
+        checked = self._judged(checked)
         self._emitter.emit(
             StepPlanned, checked.id, checked.tool, args_to_json(checked.args), checked.needs, source
         )
-        if self._stage is not None:
-            self._stage.add(checked)
-        self._seal_if_whole()
+        if before is not None:
+            self._change(before, checked)
+        else:
+            self._tasks.append(checked)
+            if self._stage is not None:
+                self._stage.add(checked)
+            self._seal_if_whole()
         return None
+
+    def restore(self, plans: Iterable[Plan], settled: Collection[TaskId]) -> None:
+        """Take up plans from an earlier part of the run; those of `settled` tasks are over."""
+        self.plans = list(plans)
+        for task in (task for plan in self.plans for task in plan):
+            with suppress(PlanError):  # only for what it learns of the tool: it was checked before
+                check(task, self._toolbox, self._scope)
+            self._scope.accept(task)
+            if self._flows is not None:
+                self._flows.add(task)
+            if self._stage is not None and task.id not in settled:
+                self._stage.add(task)
+        if self._stage is not None:
+            self._stage.seal(joins=self.plans[-1].joins if self.plans else None)
+
+    def begin_mend(self, failed: Collection[TaskId], cone: Collection[TaskId]) -> None:
+        """Let steps that failed be written again under their ids, and those that wait for them."""
+        self._mend = _Mend(frozenset(failed), frozenset(cone))
+        for name in failed:
+            self._mend.before[name] = self._scope.tasks[name]
+            self._scope.reopen(name)
+
+    def end_mend(self) -> None:
+        """Take those that were not written again as they were."""
+        mend = self._mend or _NOTHING
+        self._mend = None
+        for name, task in mend.before.items():
+            if name not in self._scope.tasks:
+                self._scope.accept(task)
+        self._awaited.clear()
+
+    def _reopened(self, task: Task, source: str) -> Task | None:
+        """Return the task that a line of a mend takes the place of; None if it has no place."""
+        mend = self._mend or _NOTHING
+        known = mend.before.get(task.id)
+        if known is not None and task.id not in self._scope.tasks:
+            return known
+        if known is None and task.id in mend.cone:
+            known = mend.before[task.id] = self._scope.tasks[task.id]
+            self._scope.reopen(task.id)
+            return known
+        self._emitter.emit(PlanIgnored, source, _NOT_HERE)
+        return None
+
+    def _judged(self, task: Task) -> Task:
+        """Have a step approved into which flows what should not leave unseen."""
+        if self._flows is None:
+            return task
+        flow = self._flows.add(task, self.seen)
+        if flow is None or task.policy.approve is not None:
+            return task
+        return replace(task, policy=replace(task.policy, approve=flow.text))
+
+    def _change(self, before: Task, after: Task) -> None:
+        """Put a task in the place of the one that was there, and have its followers judged anew."""
+        self._emitter.emit(PlanChanged, (after.id,), (_line(before),), (_line(after),))
+        self._put(after)
+        if self._flows is None:
+            return
+        for flow in self._flows.downstream(after.id):
+            follower = self._scope.tasks.get(flow.step)
+            if (
+                follower is not None
+                and follower.policy.approve is None
+                and follower.id in (self._mend or _NOTHING).cone
+            ):
+                follower = replace(follower, policy=replace(follower.policy, approve=flow.text))
+                self._scope.accept(follower)
+                self._put(follower)
+
+    def _put(self, task: Task) -> None:
+        for at, plan in enumerate(self.plans):
+            if any(other.id == task.id for other in plan):
+                tasks = tuple(task if other.id == task.id else other for other in plan)
+                self.plans[at] = replace(plan, tasks=tasks)
+        if self._stage is not None:
+            self._stage.replace(task)
 
     def reject(self, error: PlanError) -> None:
         """Keep a refused line for repair; tasks that refer to its id wait."""
+        mend = self._mend
+        if mend is not None and error.task is not None and error.task not in mend.before:
+            self._emitter.emit(PlanIgnored, error.source, _NOT_HERE)
+            return
         if error.task is not None and TaskId(error.task) not in self._scope.tasks:
             self._scope.awaited.add(TaskId(error.task))
         self._awaited[error.task or f"line {error.line}"] = error
@@ -135,6 +252,8 @@ class Draft:
 
     def join(self, joins: tuple[TaskId, ...] | None) -> None:
         """Take in ``join()``; a name in it that stands for no step is set aside."""
+        if self._mend is not None:
+            return
         known: list[TaskId] = []
         for name in joins or ():
             if name in self._scope.tasks or name in self._scope.awaited:
@@ -187,7 +306,27 @@ class Draft:
             self._sealed = True
             self._emitter.emit(PlanFinished, len(self._tasks), self._joins)
             if self._stage is not None:
-                self._stage.seal(whole=whole)
+                self._stage.seal(whole=whole, joins=self._joins)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mend:
+    """Steps that may be written again: those that `failed`, and those that need them."""
+
+    failed: frozenset[TaskId] = frozenset()
+    cone: frozenset[TaskId] = frozenset()
+    before: dict[TaskId, Task] = field(default_factory=dict)
+
+
+_NOTHING = _Mend()
+_NOT_HERE = "only steps that failed are written again here"
+
+
+def _line(task: Task) -> str:
+    try:
+        return write_task(task)
+    except PlanError:
+        return json.dumps({"id": task.id, "tool": task.tool, "args": args_to_json(task.args)})
 
 
 def _number(task: TaskId) -> int:

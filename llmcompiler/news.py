@@ -5,7 +5,7 @@ It does not know how they are worded, nor when they are told.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from llmcompiler.plan import Observation, Ok, TaskId
 
@@ -13,15 +13,25 @@ __all__ = ["News"]
 
 
 class News:
-    """What has been told of a run's outcomes."""
+    """What has been told of a run's outcomes: of which steps, and how many were weighed."""
 
-    def __init__(self) -> None:
-        self._told: set[TaskId] = set()
-        self._weighed = 0
+    def __init__(self, told: Iterable[TaskId] = (), weighed: int = 0) -> None:
+        self._told = set(told)
+        self._weighed = weighed
 
     def __bool__(self) -> bool:
         """Whether anything was told."""
         return bool(self._told)
+
+    @property
+    def told(self) -> frozenset[TaskId]:
+        """The steps of which was told."""
+        return frozenset(self._told)
+
+    @property
+    def weighed(self) -> int:
+        """How many observations were looked at."""
+        return self._weighed
 
     def fresh(
         self, observations: Sequence[Observation], joins: Sequence[TaskId] | None

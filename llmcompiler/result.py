@@ -10,15 +10,16 @@ from typing import Any, Generic, Literal, TypeAlias
 
 from typing_extensions import TypeVar
 
+from llmcompiler.approval import ApprovalRequest
 from llmcompiler.errors import LLMCompilerError
 from llmcompiler.graph import CriticalPath, critical_path
 from llmcompiler.messages import Figures, Usage
 from llmcompiler.plan import Failed, Json, Observation, Ok, Outcome, Plan, TaskId, plan_to_json
 from llmcompiler.transcript import Transcript
 
-__all__ = ["Bar", "ModelCall", "Result", "Status"]
+__all__ = ["Bar", "ModelCall", "Paused", "Result", "Status"]
 
-Status: TypeAlias = Literal["finished", "failed", "cancelled"]
+Status: TypeAlias = Literal["finished", "failed", "cancelled", "pending"]
 Out = TypeVar("Out", default=str)
 
 
@@ -42,6 +43,24 @@ class ModelCall:
     figures: Figures
 
 
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Paused:
+    """What a run that waits for approvals needs to go on, beside what is in its result.
+
+    `plans` are the plans as they stand, `told` the steps of which the model has read, of `weighed`
+    observations; the rest are counts of what the run has used, and of its events.
+    """
+
+    plans: tuple[Plan, ...]
+    told: frozenset[TaskId]
+    weighed: int
+    turns: int
+    replans: int
+    mends: int
+    tool_calls: int
+    events: int
+
+
 @dataclass(frozen=True, slots=True)
 class Result(Generic[Out]):
     """What a run came to.
@@ -50,7 +69,9 @@ class Result(Generic[Out]):
     only there where `status` is "finished", as it is for every result that `run` returns. `plans`
     holds the first plan and every replan; `steps` what became of each task, in order of
     completion. `seconds` is the whole run's time. `transcript` can be handed to the next run as
-    its history. `calls` are the model calls in the order in which they ended; `usage` is their sum.
+    its history. `calls` are the model calls in the order in which they ended; `usage` is their
+    sum, and `cost` what they cost where the agent knows prices. A run of status "pending" waits for
+    the approval of the steps in `pending`; `Agent.resume` goes on with it.
     """
 
     run_id: str
@@ -65,6 +86,9 @@ class Result(Generic[Out]):
     seconds: float
     transcript: Transcript
     calls: tuple[ModelCall, ...] = ()
+    cost: float | None = None
+    pending: tuple[ApprovalRequest, ...] = ()
+    paused: Paused | None = None
 
     @property
     def plan(self) -> Plan:
@@ -123,11 +147,13 @@ class Result(Generic[Out]):
             else {"type": type(error).__name__, "message": str(error)},
             "plans": [plan_to_json(plan) for plan in self.plans],
             "steps": [_step_to_json(step) for step in self.steps],
+            "pending": [_pending_to_json(request) for request in self.pending],
             "usage": {
                 "prompt_tokens": self.usage.prompt_tokens,
                 "reused_tokens": self.usage.reused_tokens,
                 "completion_tokens": self.usage.completion_tokens,
                 "model_calls": self.usage.model_calls,
+                "cost": self.cost,
             },
             "timing": {
                 "total": self.seconds,
@@ -135,6 +161,16 @@ class Result(Generic[Out]):
                 "sum_of_steps": self.sum_of_steps,
             },
         }
+
+
+def _pending_to_json(request: ApprovalRequest) -> dict[str, Any]:
+    return {
+        "step": request.step,
+        "tool": request.tool,
+        "args": dict(request.args),
+        "digest": request.digest,
+        "reason": request.reason,
+    }
 
 
 def _step_to_json(step: Observation) -> dict[str, Any]:
@@ -153,6 +189,8 @@ def _step_to_json(step: Observation) -> dict[str, Any]:
             shown["elements"] = [_element(each) for each in outcome.elements]
     else:
         shown["error"] = {"type": type(outcome).__name__, "message": outcome.reason}
+    if step.conversions:
+        shown["conversions"] = list(step.conversions)
     shown["start"] = step.timing.start
     shown["end"] = step.timing.end
     return shown

@@ -7,70 +7,53 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Generic, cast
 
 import anyio
 from typing_extensions import TypeVar
 
+from llmcompiler.approval import Verdict
+from llmcompiler.budget import Budget
+from llmcompiler.conversation import Conversation, tools_named
+from llmcompiler.dataflow import Flows
 from llmcompiler.draft import Draft
 from llmcompiler.errors import (
+    LimitReachedError,
     LLMCompilerError,
     PlanError,
-    ReplyError,
     RunCancelledError,
     RunTimeoutError,
 )
 from llmcompiler.events import (
     Emitter,
-    PlanStarted,
-    Purpose,
-    ReplanStarted,
+    LimitReached,
     RunCancelled,
     RunFailed,
     RunFinished,
+    RunPaused,
     RunStarted,
 )
-from llmcompiler.executor import Executor
-from llmcompiler.intake import Intake
+from llmcompiler.executor import Executor, Gate
 from llmcompiler.language import write_plan
-from llmcompiler.limits import Limits
 from llmcompiler.llms.metered import Account, MeteredLLM
-from llmcompiler.messages import LLM, Anticipates
 from llmcompiler.news import News
-from llmcompiler.output import OutputType
 from llmcompiler.plan import Observation, Plan, TaskId, plan_to_json
-from llmcompiler.result import Result, Status
-from llmcompiler.roles import Allow, Foresees, Planner, TurnRequest
-from llmcompiler.toolbox import Progress, RunContext, Toolbox
+from llmcompiler.result import Paused, Result, Status
+from llmcompiler.setup import Setup
+from llmcompiler.toolbox import Progress, RunContext
+from llmcompiler.toolbox.process import check_main
 from llmcompiler.transcript import (
-    BadForm,
-    CutOff,
-    NoReplansLeft,
-    Observed,
-    Rejected,
     Request,
     TimeIsUp,
     Transcript,
     Turn,
 )
+from llmcompiler.turns import Counts, Turns
 
-__all__ = ["Run", "Setup"]
+__all__ = ["Run"]
 
 Out = TypeVar("Out", default=str)
-
-
-@dataclass(frozen=True, slots=True)
-class Setup(Generic[Out]):
-    """What a run works with; the same for every run of an agent unless overridden."""
-
-    llm: LLM
-    joiner: LLM
-    planner: Planner
-    toolbox: Toolbox
-    limits: Limits
-    output: OutputType[Out]
 
 
 class Run(Generic[Out]):
@@ -88,24 +71,53 @@ class Run(Generic[Out]):
         *,
         history: Transcript,
         deps: Any = None,
+        before: Result[Out] | None = None,
+        verdicts: Sequence[Verdict] = (),
     ) -> None:
+        paused = None if before is None else before.paused
         self._setup = setup
         self._request = request
         self._emitter = emitter
         self._deps = deps
+        self._before = before
+        self._verdicts = verdicts
         self._account = Account(emitter)
-        self._llm = MeteredLLM(setup.llm, self._account.record)
-        self._joiner = MeteredLLM(setup.joiner, self._account.record)
-        self._transcript = history if request is None else history.plus(Request(request))
-        self._draft = Draft(setup.toolbox, emitter, None)
-        self._clock = anyio.CancelScope()
-        self._open_turn: Intake | None = None
-        self._news = News()
-        self._turns = 0
-        self._replans = 0
-        self._answer: list[str] = []
-        self._output: Out | None = None
+        self._budget = Budget(setup.limits, setup.price)
+        if before is not None:
+            self._account.usage = before.usage
+            self._budget.add(before.usage, 0 if paused is None else paused.tool_calls)
+        record = self._account.record
+        # The last call is for the answer: a tool that asks the model must not take it.
+        self._tools_llm = MeteredLLM(setup.llm, record, self._budget, kept=1)
+        fresh = paused is not None or request is None
+        self._conversation = Conversation(
+            history if fresh else history.plus(Request(request or "")),
+            emitter,
+            setup.limits.result_chars,
+            News() if paused is None else News(paused.told, paused.weighed),
+        )
+        self._history = history
+        self._taking = Turns(
+            setup,
+            emitter,
+            self._conversation,
+            self._budget,
+            MeteredLLM(setup.llm, record, self._budget),
+            MeteredLLM(setup.joiner, record, self._budget),
+            Counts() if paused is None else Counts(paused.turns, paused.replans, paused.mends),
+        )
+        self._write_into(Draft(setup.toolbox, emitter, None, self._flows()))
         self._result: Result[Out] | None = None
+
+    def _write_into(self, draft: Draft) -> None:
+        self._draft = draft
+        self._taking.write_into(draft)
+
+    def _flows(self) -> Flows | None:
+        setup = self._setup
+        if not setup.policy.flows:
+            return None
+        return Flows(setup.toolbox, tools_named(self._history))
 
     @property
     def result(self) -> Result[Out]:
@@ -121,24 +133,39 @@ class Run(Generic[Out]):
         after the result has been drawn up.
         """
         setup = self._setup
+        if any(tool.cpu for tool in setup.toolbox.values()):
+            check_main()
         self._emitter.emit(RunStarted, self._request or "", setup.llm.name, tuple(setup.toolbox))
         error: LLMCompilerError | None = None
         unexpected: Exception | None = None
         executor = Executor(
-            setup.toolbox, self._emitter, self._context, concurrency=setup.limits.concurrency
+            setup.toolbox,
+            self._emitter,
+            self._context,
+            concurrency=setup.limits.concurrency,
+            passes=setup.passes,
+            durations=setup.durations,
+            recall=setup.recall,
+            gate=Gate(self._emitter, setup.policy, setup.approver, self._verdicts),
+            budget=self._budget,
         )
         try:
             async with executor:
-                self._draft = Draft(setup.toolbox, self._emitter, executor)
+                self._write_into(Draft(setup.toolbox, self._emitter, executor, self._flows()))
+                executor.mends = self._taking.may_mend
                 try:
                     await self._within_time(executor, given)
                 except LLMCompilerError as raised:
                     error = raised
+                    if isinstance(raised, LimitReachedError):
+                        self._emitter.emit(LimitReached, raised.limit, raised.value)
                 except Exception as raised:  # noqa: BLE001 - raised again, free of the group's wrapping
                     unexpected = raised
                     error = LLMCompilerError(f"{type(raised).__name__}: {raised}")
                 if error is not None:
                     executor.stop("the run failed")
+                elif self._taking.pending:
+                    executor.pause()
         except BaseException:  # cancelled, or something that ends the whole program
             error = RunCancelledError()
             raise
@@ -157,9 +184,10 @@ class Run(Generic[Out]):
         self._emitter.emit(RunStarted, self._request or "", setup.llm.name, tuple(setup.toolbox))
         error: LLMCompilerError | None = RunCancelledError()
         try:
-            with anyio.move_on_after(setup.limits.seconds) as self._clock:
-                await self._take_turns(None, "any", "plan")
-            if self._clock.cancelled_caught:
+            with anyio.move_on_after(setup.limits.seconds) as self._taking.clock:
+                await self._taking.take(None, "any", "plan")
+            if self._taking.clock.cancelled_caught:
+                self._emitter.emit(LimitReached, "seconds", setup.limits.seconds or 0.0)
                 raise RunTimeoutError(setup.limits.seconds or 0.0)
             error = None
         except LLMCompilerError as raised:
@@ -177,25 +205,28 @@ class Run(Generic[Out]):
 
     async def _within_time(self, executor: Executor, given: Plan | None) -> None:
         limits = self._setup.limits
-        with anyio.move_on_after(limits.seconds) as self._clock:
-            if given is None:
-                await self._take_turns(executor, "any", "plan")
+        with anyio.move_on_after(limits.seconds) as self._taking.clock:
+            if self._before is not None:
+                await self._go_on(executor, self._before)
+            elif given is None:
+                await self._taking.take(executor, "any", "plan")
             else:
                 await self._run_given(executor, given)
-        if not self._clock.cancelled_caught or limits.seconds is None:
+        if not self._taking.clock.cancelled_caught or limits.seconds is None:
             return
+        self._emitter.emit(LimitReached, "seconds", limits.seconds)
         executor.stop("the time is up")
-        if self._answer or self._request is None or not executor.observations:
+        if self._taking.answer or self._request is None or not executor.observations:
             raise RunTimeoutError(limits.seconds)
-        if self._open_turn is not None and self._open_turn.lines:
-            self._transcript = self._transcript.plus(Turn("\n".join(self._open_turn.lines)))
+        if self._taking.open is not None and self._taking.open.lines:
+            self._conversation.say(Turn("\n".join(self._taking.open.lines)))
         if self._draft.begun:
             self._draft.close(whole=False)
-        self._observe(executor)
-        self._transcript = self._transcript.plus(TimeIsUp())
-        with anyio.move_on_after(limits.answer_seconds) as self._clock:
-            await self._take_turns(executor, "answer", "join")
-        if self._clock.cancelled_caught:
+        self._taking.observe(executor)
+        self._conversation.say(TimeIsUp())
+        with anyio.move_on_after(limits.answer_seconds) as self._taking.clock:
+            await self._taking.take(executor, "answer", "join")
+        if self._taking.clock.cancelled_caught:
             raise RunTimeoutError(limits.seconds)
 
     async def _run_given(self, executor: Executor, plan: Plan) -> None:
@@ -209,162 +240,49 @@ class Run(Generic[Out]):
                 raise error
         self._draft.join(plan.joins)
         self._draft.close()
-        await executor.wait_settled()
         if self._request is not None:
-            self._transcript = self._transcript.plus(Turn(_written(plan)))
-            self._observe(executor)
-            await self._take_turns(executor, *self._after_observations())
+            self._conversation.say(Turn(_written(plan)))
+        if await self._taking.settle(executor) and self._request is not None:
+            self._taking.observe(executor)
+            await self._taking.take(executor, *self._taking.after_observations())
 
-    async def _take_turns(self, executor: Executor | None, allow: Allow, purpose: Purpose) -> None:
-        """Take turns until one is the answer; without an executor, until the plan is written."""
-        limits = self._setup.limits
-        complaints = patches = 0
-        while True:
-            turn = await self._take_turn(allow, purpose)
-            self._transcript = self._transcript.plus(Turn(turn.text))
-            if turn.planned or allow == "lines":
-                complaints = 0
-                notes = self._notes(turn)
-                if notes and patches < limits.repairs:
-                    patches += 1
-                    self._transcript = self._transcript.plus(*notes)
-                    allow = "lines" if self._draft.begun else allow
-                    purpose = "repair" if self._draft.awaited else "continue"
-                    continue
-                if executor is None and notes:
-                    raise _unmended(notes, turn.text)
-                patches = 0
-                self._draft.close(whole=not turn.cut)
-                if executor is None:
-                    return
-                await self._settle(executor)
-                self._observe(executor)
-                # A plan of nothing asks for the answer: else a bare join() could come for ever.
-                nothing = allow == "join" and not turn.lines
-                allow, purpose = ("answer", "join") if nothing else self._after_observations()
-                continue
-            if turn.cut and patches < limits.repairs:
-                patches += 1
-                self._transcript = self._transcript.plus(CutOff(self._draft.last_line))
-                allow, purpose = "answer" if turn.answered else allow, "continue"
-                continue
-            problem = self._problem(turn)
-            if problem is None:
-                return
-            if complaints:
-                raise ReplyError(problem, turn.text)
-            complaints += 1
-            self._answer.clear()
-            self._transcript = self._transcript.plus(BadForm(problem))
-            purpose = "retry"
-
-    async def _take_turn(self, allow: Allow, purpose: Purpose) -> Intake:
-        setup = self._setup
-        self._turns += 1
-        self._open_turn = turn = Intake(
-            allow, self._draft, self._emitter, self._answer, self._hear_out, self._replan
-        )
-        self._emitter.emit(PlanStarted, self._turns, purpose)
-        request = self._asking(self._transcript, allow)
-        llm = self._joiner if allow in ("join", "answer") else self._llm
-        async with aclosing(setup.planner.turn(request, llm)) as items:
-            async for item in items:
-                turn.take(item)
-        self._open_turn = None
-        return turn
-
-    def _asking(self, transcript: Transcript, allow: Allow) -> TurnRequest:
-        setup = self._setup
-        return TurnRequest(
-            transcript, setup.toolbox, allow, self._draft.next_id, setup.output.schema
-        )
-
-    def _notes(self, turn: Intake) -> list[Rejected | CutOff]:
-        """What the model is to be told of its plan before it is taken as it is."""
-        self._draft.forget_nameless(turn.rejected)
-        notes: list[Rejected | CutOff] = []
-        if self._draft.awaited:
-            notes.append(Rejected(self._draft.awaited))
-        if turn.cut and not self._draft.joined:
-            notes.append(CutOff(self._draft.last_line))
-        return notes
-
-    def _after_observations(self) -> tuple[Allow, Purpose]:
-        if not self._news:
-            return "answer", "join"
-        if self._replans < self._setup.limits.replans:
-            return "join", "join"
-        self._transcript = self._transcript.plus(NoReplansLeft())
-        return "answer", "join"
-
-    def _observe(self, executor: Executor) -> None:
-        """Tell the model what it has not been told yet."""
-        fresh = self._news.tell(executor.observations, self._joins)
-        self._transcript = self._transcript.plus(*map(Observed, fresh))
-
-    @property
-    def _joins(self) -> Sequence[TaskId] | None:
-        plans = self._draft.plans
-        return plans[-1].joins if plans else None
-
-    async def _settle(self, executor: Executor) -> None:
-        """Wait for every step, while the model reads what it will be told in any case."""
-        setup = self._setup
-        if isinstance(setup.planner, Foresees) and isinstance(setup.joiner, Anticipates):
-            while executor.unsettled and not executor.stopped:
-                fresh = self._news.fresh(executor.observations, self._joins)
-                coming = self._transcript.plus(*map(Observed, fresh))
-                setup.joiner.anticipate(setup.planner.foreseen(self._asking(coming, "join")))
-                await executor.wait_more(len(executor.observations))
-        await executor.wait_settled()
-
-    def _hear_out(self) -> None:
-        """Let an answer that has begun end: the clock of planning and tools does not break it off."""
-        grace = anyio.current_time() + self._setup.limits.answer_seconds
-        self._clock.deadline = max(self._clock.deadline, grace)
-
-    def _replan(self, reason: str) -> None:
-        self._replans += 1
-        self._emitter.emit(ReplanStarted, self._replans, reason)
-        self._draft.begin()
-
-    def _problem(self, turn: Intake) -> str | None:
-        """Say why the turn is no answer, or None; keep the output if it is one."""
-        if turn.cut and turn.answered:
-            return "the answer was cut off"
-        if turn.refused or (turn.allow == "answer" and not turn.answered):
-            return "the answer is due now"
-        if not turn.answered:
-            return "that was neither a plan nor an answer"
-        text = "".join(self._answer).strip()
-        if not text:
-            return "the answer is empty"
-        self._output, problem = self._setup.output.read(text)
-        return problem
+    async def _go_on(self, executor: Executor, before: Result[Out]) -> None:
+        """Take up a run that waited for approvals where it stood."""
+        paused = before.paused
+        plans = before.plans if paused is None else paused.plans
+        executor.restore(before.steps)
+        self._draft.restore(plans, {step.task.id for step in before.steps})
+        if await self._taking.settle(executor) and self._request is not None:
+            self._taking.observe(executor)
+            await self._taking.take(executor, *self._taking.after_observations())
 
     # ------------------------------------------------------------------ the result
 
     def _finish(self, error: LLMCompilerError | None, observations: list[Observation]) -> None:
         if self._draft.begun:
             self._draft.close(whole=False)
-        status: Status = "finished"
+        status: Status = "pending" if self._taking.pending else "finished"
+        usage = self._account.usage
         if error is not None:
             status = "cancelled" if isinstance(error, RunCancelledError) else "failed"
-        answer = "".join(self._answer).strip() or None
+        answer = "".join(self._taking.answer).strip() or None
         plans = (replace(plan, request=self._request) for plan in self._draft.plans if plan.tasks)
         self._result = Result(
             run_id=self._emitter.run_id,
             request=self._request,
             status=status,
             answer=answer,
-            output=cast("Out", self._output if error is None else None),
+            output=cast("Out", self._taking.output if error is None else None),
             error=error,
             plans=tuple(plans),
             steps=tuple(observations),
-            usage=self._account.usage,
+            usage=usage,
             seconds=self._emitter.now(),
-            transcript=self._transcript,
-            calls=self._account.close(),
+            transcript=self._conversation.transcript,
+            calls=(*(self._before.calls if self._before else ()), *self._account.close()),
+            cost=None if self._setup.price is None else usage.cost(self._setup.price),
+            pending=self._taking.pending if status == "pending" else (),
+            paused=self._paused() if status == "pending" else None,
         )
         match status:
             case "finished":
@@ -373,9 +291,24 @@ class Run(Generic[Out]):
                 self._emitter.emit(RunCancelled)
             case "failed":
                 self._emitter.emit(RunFailed, type(error).__name__, str(error))
+            case "pending":
+                self._emitter.emit(RunPaused, tuple(each.step for each in self._taking.pending))
+
+    def _paused(self) -> Paused:
+        news, counts = self._conversation.news, self._taking.counts
+        return Paused(
+            tuple(self._draft.plans),
+            news.told,
+            news.weighed,
+            counts.turns,
+            counts.replans,
+            counts.mends,
+            self._budget.tool_calls,
+            self._emitter.told + 1,  # the one that says so is still to come
+        )
 
     def _context(self, step: TaskId, progress: Progress) -> RunContext[Any]:
-        return RunContext(self._deps, self._emitter.run_id, step, self._llm, progress)
+        return RunContext(self._deps, self._emitter.run_id, step, self._tools_llm, progress)
 
 
 def _written(plan: Plan) -> str:
@@ -384,11 +317,3 @@ def _written(plan: Plan) -> str:
         return write_plan(plan)
     except PlanError:
         return json.dumps(plan_to_json(plan), ensure_ascii=False)
-
-
-def _unmended(notes: Sequence[Rejected | CutOff], text: str) -> LLMCompilerError:
-    """Say why a plan that nobody runs cannot be handed out."""
-    for note in notes:
-        if isinstance(note, Rejected):
-            return note.errors[0]
-    return ReplyError("the plan was cut off", text)

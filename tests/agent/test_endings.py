@@ -214,7 +214,8 @@ def test_a_thread_that_was_left_behind_adds_no_event_to_a_run_that_is_over() -> 
 
     async def main() -> None:
         llm = ScriptedLLM(["1. stuck()\n2. join()", "Answer: no", "yes"])
-        await Agent(llm, tools=[stuck]).run("x", sinks=[events.append])
+        agent = Agent(llm, tools=[stuck], limits=Limits(mends=0))
+        await agent.run("x", sinks=[events.append])
         release.set()
         await anyio.to_thread.run_sync(done.wait, 10)
 

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from pydantic import BaseModel
 
-from llmcompiler import Agent, Plan, RunContext, tool
+from llmcompiler import Agent, Limits, Plan, RunContext, tool
 from llmcompiler.errors import (
     EmptyRequestError,
     PlanError,
@@ -168,6 +168,7 @@ def test_the_json_of_a_result_has_every_part_of_the_contract() -> None:
     shown = run(
         '1. price(item="ghost")\n2. price(item="pen")\n3. price(item="is ${2}")\n4. join()',
         "Answer: some",
+        limits=Limits(mends=0),
     ).result.to_json()
     assert shown["answer"] == "some"
     assert shown["status"] == "finished"
@@ -191,5 +192,6 @@ def test_the_json_of_a_result_has_every_part_of_the_contract() -> None:
         "reused_tokens",
         "completion_tokens",
         "model_calls",
+        "cost",
     }
     assert shown["timing"] == {"total": 2.0, "critical_path": 2.0, "sum_of_steps": 3.0}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from llmcompiler import Agent, Limits, Result, tool
 from llmcompiler.errors import EndpointError
-from llmcompiler.events import Event, event_from_json, event_to_json
+from llmcompiler.events import Event, PlanChanged, event_from_json, event_to_json
 from llmcompiler.messages import FinishReason
 from llmcompiler.testing import Reply, ScriptedLLM, run_virtual
 from llmcompiler.toolbox import ToolLike
@@ -109,6 +109,10 @@ def run(random: Random, narrow: Narrow) -> tuple[Result[str], list[Event]]:
             replans=random.choice([0, 1, 2]),
             repairs=random.choice([0, 1, 2]),
             concurrency=random.choice([1, 2, 128]),
+            mends=random.choice([0, 1, 3]),
+            tool_calls=random.choice([None, None, None, 3]),
+            model_calls=random.choice([None, None, None, 4]),
+            result_chars=random.choice([None, 30]),
         )
         tools: list[ToolLike] = [*TOOLS, items, stubborn, narrow.slow]
         agent = Agent(llm, tools=tools, limits=limits)
@@ -152,7 +156,12 @@ def test_every_run_ends_in_order_and_accounts_for_every_step(seed: int) -> None:
         sealed = event.type == "plan_finished" or (sealed and event.type != "replan_started")
         assert event_from_json(event_to_json(event)) == event
     started, planned = seen["step_started"], seen["step_planned"]
-    assert max([*started.values(), *planned.values(), *ended.values()], default=0) <= 1
+    assert max(ended.values(), default=0) <= 1
+    changes = [event for event in events if isinstance(event, PlanChanged)]
+    again = Counter(step for change in changes for step in change.steps)
+    for step in planned:
+        assert planned[step] == 1 + again[step]
+        assert started[step] <= 1 + again[step]
     finished = {step for step, times in ended.items() if times}
     assert started.keys() <= planned.keys() <= finished
     assert sorted(step.task.id for step in result.steps) == sorted(finished)

@@ -19,6 +19,7 @@ def test_a_failed_step_is_an_observation_and_the_joiner_replans() -> None:
         '1. price(item="ghost")\n2. price(item="pen")\n3. add(left=$1, right=$2)\n4. join()',
         'Replan: $1 failed.\n4. price(item="host")\n5. add(left=$4, right=$2)\n6. join()',
         "Answer: 7",
+        limits=Limits(mends=0),
     )
     assert done.result.answer == "7"
     assert done.result["1"] == Failed("ValueError", "ValueError: there is no such item", 1)
@@ -47,7 +48,7 @@ def test_at_the_limit_of_replans_the_next_turn_must_answer_and_is_told_so() -> N
         ghost.format(n=1, m=2),
         "Replan: once more.\n" + ghost.format(n=2, m=3),
         "Answer: It could not be found.",
-        limits=Limits(replans=1),
+        limits=Limits(replans=1, mends=0),
     )
     assert done.result.answer == "It could not be found."
     assert done.last_texts()[-1] == "No replans are left: answer with what there is."
@@ -114,6 +115,8 @@ def test_a_result_that_join_passed_over_is_told_when_a_later_plan_asks_for_it() 
         'Replan: the pen too.\n3. price(item="x")\n4. join($1, $3)',
         "Replan: and one more.\n4. add(left=$3, right=0)\n5. join()",
         "Answer: ok",
+        chunk=1,  # a step that has started is not dropped
+        delay=0.1,
     )
     told = [text for text in done.last_texts() if text.startswith("$")]
     assert told == ["$2 = 5.0", "$1 = 3.0", "$3 = 1.0", "$4 = 1.0"]

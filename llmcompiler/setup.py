@@ -1,0 +1,44 @@
+"""What does a run work with?
+
+It does not know how a run goes on, nor where models and tools come from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic
+
+from typing_extensions import TypeVar
+
+from llmcompiler.approval import ApprovalPolicy, Approver
+from llmcompiler.limits import Limits
+from llmcompiler.messages import LLM, Price
+from llmcompiler.output import OutputType
+from llmcompiler.passes import Durations, Passes
+from llmcompiler.roles import Planner
+from llmcompiler.toolbox import Toolbox
+
+if TYPE_CHECKING:
+    from llmcompiler.recall import Recall
+
+__all__ = ["Setup"]
+
+Out = TypeVar("Out", default=str)
+
+
+@dataclass(frozen=True, slots=True)
+class Setup(Generic[Out]):
+    """The same for every run of an agent unless overridden; `durations` and `recall` learn from each."""
+
+    llm: LLM
+    joiner: LLM
+    planner: Planner
+    toolbox: Toolbox
+    limits: Limits
+    output: OutputType[Out]
+    passes: Passes = field(default_factory=Passes)
+    policy: ApprovalPolicy = field(default_factory=ApprovalPolicy)
+    approver: Approver | None = None
+    price: Price | None = None
+    durations: Durations = field(default_factory=Durations)
+    recall: Recall | None = None
