@@ -1,6 +1,12 @@
 """How does the chat go: read a message, take a turn or obey a command, until there is no more?
 
-It does not know how a turn is run (session), drawn (view), or saved (save).
+It does not know how a turn is run (session), drawn (view), or saved (save). A step that needs
+approval is asked for in the middle of its turn, while the others run on:
+
+    send_mail always needs approval
+    Approve step 3, send_mail(to="ann", text="…")? [y/N] n not before Monday
+
+What stands behind the n is what the model reads. Enter alone is no, Ctrl-C stops the turn.
 """
 
 from __future__ import annotations
@@ -8,15 +14,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from queue import SimpleQueue
 
 from anyio.from_thread import start_blocking_portal
 from commands import is_command, obey
-from keys import ctrl_c_calls, read_line, unseen
+from keys import ctrl_c_calls, read_line, seen, unseen
 from rich.console import Console
 from session import Session
 from view import View
 
 from llmcompiler import Agent, LLMCompilerError
+from llmcompiler.approval import ApprovalRequest, Approvals, Verdict
 from llmcompiler.messages import LLM
 from llmcompiler.registry import load_tools
 
@@ -30,10 +38,12 @@ def main(arguments: Sequence[str] | None = None, llm: LLM | None = None) -> int:
     console = Console(highlight=False)
     try:
         tools = load_tools(options.tools).values() if options.tools else None
-        agent = Agent(llm or options.model, tools=tools)
+        asked = SimpleQueue[ApprovalRequest | None]()
+        approvals = Approvals(asked.put)
+        agent = Agent(llm or options.model, tools=tools, approver=approvals)
         # The event loop has a thread of its own; this one has the keyboard.
         with start_blocking_portal() as portal, portal.wrap_async_context_manager(agent):
-            session = Session(agent, portal)
+            session = Session(agent, portal, approvals, asked)
             session.read_ahead()
             with ctrl_c_calls(session.stop):
                 _chat(session, View(console))
@@ -54,9 +64,28 @@ def _chat(session: Session, view: View) -> None:
                     return
             else:
                 with unseen():
-                    view.turn_ends(session.say(message, view.turn_begins()))
+                    watch = view.turn_begins()
+                    result = session.say(message, watch, lambda asked: _decide(asked, view))
+                    view.turn_ends(result)
         except LLMCompilerError as error:
             view.complain(error)
+
+
+def _decide(request: ApprovalRequest, view: View) -> Verdict | None:
+    """Ask whether a step may run; None for Ctrl-C, which stops the whole turn."""
+    with view.asking(request) as question, seen():
+        try:
+            said = read_line(question).strip()
+        except EOFError:
+            print()
+            return request.deny("nobody was there to approve it")
+        except KeyboardInterrupt:
+            print()
+            return None
+    if said.lower() in ("y", "yes"):
+        return request.approve()
+    word, _, reason = said.partition(" ")
+    return request.deny(reason.strip() if word.lower().strip(",:") in ("n", "no") else said)
 
 
 def _messages(view: View) -> Iterator[str]:

@@ -19,7 +19,10 @@ from rich.text import Text
 
 from llmcompiler.events import (
     AnswerDelta,
+    ApprovalDecided,
     Event,
+    LimitReached,
+    PlanChanged,
     PlanDelta,
     PlanFinished,
     PlanStarted,
@@ -28,9 +31,12 @@ from llmcompiler.events import (
     RunFailed,
     RunFinished,
     RunStarted,
+    StepAwaitingApproval,
     StepCancelled,
     StepFailed,
+    StepFellBack,
     StepFinished,
+    StepMending,
     StepPlanned,
     StepProgress,
     StepRejected,
@@ -39,10 +45,11 @@ from llmcompiler.events import (
     StepStarted,
 )
 
-__all__ = ["Drawing", "duration", "plain"]
+__all__ = ["Drawing", "duration", "escaped", "plain"]
 
 _SIGNS = {  # what stands for a step in the graph, and its colour
     "waits": ("○", "dim"),
+    "asked": ("?", "yellow"),
     "runs": ("◐", "cyan"),
     "done": ("●", "green"),
     "failed": ("✗", "red"),
@@ -90,6 +97,10 @@ class Drawing:
                 self._writing = (self._writing + text).rpartition("\n")[2]
             case StepPlanned(step=step, line=line, needs=needs):
                 self._steps[step] = _Step(plain(line.strip()), needs)
+            case PlanChanged(before=before, after=after):
+                self._remarks.append(f"mended: {'; '.join(before)}  =>  {'; '.join(after)}")
+            case LimitReached(limit=limit, value=value):
+                self._remarks.append(f"the limit of {value:,g} {limit} is used up")
             case StepRejected(source=source, message=message):
                 self._remarks.append(f"refused: {source.strip()}: {message}")
             case ReplanStarted(reason=reason):
@@ -108,6 +119,15 @@ class Drawing:
         if step is None:
             return
         match event:
+            case StepAwaitingApproval(reason=reason):
+                step.state, step.note = "asked", reason
+            case ApprovalDecided(approved=approved, reason=reason):
+                step.state = "waits"
+                step.note = "approved" if approved else f"denied {reason}".rstrip()
+            case StepMending(ts=ts, message=message):
+                step.state, step.note, step.end = "failed", message, ts
+            case StepFellBack(tool=tool):
+                step.note = f"now {tool}"
             case StepStarted(ts=ts, elements=elements):
                 step.state, step.start = "runs", ts
                 step.note = "" if elements is None else f"{elements} calls"
@@ -185,6 +205,13 @@ class Drawing:
 def plain(text: str) -> str:
     """Return a text without what would steer a terminal."""
     return "".join(sign for sign in text if sign.isprintable() or sign in "\n\t")
+
+
+def escaped(text: str) -> str:
+    """Return a text in which what would steer a terminal, or hide, is an escape to be seen."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
 
 
 def duration(seconds: float) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-__all__ = ["ctrl_c_calls", "read_line", "unseen"]
+__all__ = ["ctrl_c_calls", "read_line", "seen", "unseen"]
 
 
 def read_line(prompt: str) -> str:
@@ -35,15 +35,28 @@ def ctrl_c_calls(act: Callable[[], None]) -> Generator[None, None, None]:
 @contextmanager
 def unseen() -> Generator[None, None, None]:
     """Keep what is typed from being drawn into something else; the next prompt shows it."""
+    with _echo(on=False):
+        yield
+
+
+@contextmanager
+def seen() -> Generator[None, None, None]:
+    """Show what is typed, in the midst of `unseen`, and forget what was typed before."""
+    with _echo(on=True):
+        yield
+
+
+@contextmanager
+def _echo(*, on: bool) -> Generator[None, None, None]:
     if sys.platform == "win32" or not sys.stdin.isatty():
         yield
         return
     import termios
 
     before = termios.tcgetattr(sys.stdin)
-    quiet = termios.tcgetattr(sys.stdin)
-    quiet[3] &= ~termios.ECHO
-    termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
+    changed = termios.tcgetattr(sys.stdin)
+    changed[3] = changed[3] | termios.ECHO if on else changed[3] & ~termios.ECHO
+    termios.tcsetattr(sys.stdin, termios.TCSAFLUSH if on else termios.TCSANOW, changed)
     try:
         yield
     finally:

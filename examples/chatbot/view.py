@@ -5,16 +5,18 @@ It does not know models or how a turn is run: it is told events, results and rem
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+import json
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
-from drawing import Drawing, duration, plain
+from drawing import Drawing, duration, escaped, plain
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from llmcompiler import Agent, Plan, Result, Toolbox
+from llmcompiler.approval import ApprovalRequest
 from llmcompiler.errors import LLMCompilerError
 from llmcompiler.events import AnswerDelta, Event, PlanStarted, StepPlanned
 from llmcompiler.graph import to_mermaid
@@ -29,7 +31,7 @@ class TurnView:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._drawing = Drawing()
-        self._live = Live(console=console, get_renderable=self._drawing.draw, refresh_per_second=10)
+        self._live = self._new_live()
         self._live.start()
         self._midline = False  # whether the cursor stands behind a piece of the answer
 
@@ -48,10 +50,28 @@ class TurnView:
             case _:
                 pass
 
+    @contextmanager
+    def still(self) -> Generator[None, None, None]:
+        """Take the drawing away while the block lasts; it is there again below what was said."""
+        live = self._live.is_started
+        if live:
+            self._live.transient = True
+            self._live.stop()
+            self._live = self._new_live()  # the old one would go on where it was taken away
+        try:
+            yield
+        finally:
+            if live and not self._midline:
+                self._live.start()
+
     def close(self) -> None:
         """Leave what was drawn on the screen."""
         self._freeze()
         self._end_line()
+
+    def _new_live(self) -> Live:
+        draw = self._drawing.draw
+        return Live(console=self._console, get_renderable=draw, refresh_per_second=10)
 
     def _freeze(self) -> None:
         if self._live.is_started:
@@ -98,6 +118,16 @@ class View:
                 self._console.print(Text("Stopped.", "yellow"))
                 self.remark(_kept(result))
 
+    @contextmanager
+    def asking(self, request: ApprovalRequest) -> Generator[str, None, None]:
+        """Say that a step waits for approval, and leave the screen to the question; yield that."""
+        turn = self._turn
+        if turn is None:
+            raise RuntimeError("a step can wait for approval only within a turn")
+        with turn.still():
+            self._console.print(Text(escaped(request.reason), "yellow"))
+            yield f"Approve step {escaped(_call(request))}? [y/N] "
+
     def waiting(self) -> AbstractContextManager[object]:
         """Show that the model is asked for a plan, while the block lasts."""
         return self._console.status("the model is planning")
@@ -134,6 +164,13 @@ class View:
             self._console.print(Text(plain(write_plan(plan))))
         whole = Plan(tuple(task for plan in plans for task in plan))
         self._console.print(Text(f"\n{plain(to_mermaid(whole)).rstrip()}", "dim"))
+
+
+def _call(request: ApprovalRequest) -> str:
+    pairs = request.args.items()
+    args = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in pairs)
+    calls = "" if request.elements is None else f"{request.elements} calls of "
+    return f"{request.step}, {calls}{request.tool}({args})"
 
 
 def _summary(result: Result) -> str:

@@ -5,11 +5,11 @@ It does not know how any of them is done.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from llmcompiler.cli import parameters as given
 from llmcompiler.cli.exits import ends_well
 
 __all__ = [
@@ -35,107 +35,6 @@ app = typer.Typer(
 tools_app = typer.Typer(help="Look at tools, and call one without a model.", no_args_is_help=True)
 app.add_typer(tools_app, name="tools")
 
-_ASKING = "The model"
-_LOCAL = "Local models"
-_OUTPUT = "Output"
-
-Request = Annotated[
-    str,
-    typer.Argument(
-        metavar="REQUEST", help="What you want to know; '-' reads it from standard input."
-    ),
-]
-Model = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        "-m",
-        metavar="SPEC",
-        envvar="LLMCOMPILER_MODEL",
-        help="embedded, local:PATH.gguf, openai:NAME or http://HOST:PORT/v1#NAME.",
-        rich_help_panel=_ASKING,
-    ),
-]
-Tools = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--tools",
-        "-t",
-        metavar="FILE.py|MODULE|NAME",
-        help="Tools to plan with, repeatable. They replace the bundled tools unless one of them is "
-        "'bundled'.",
-        rich_help_panel=_ASKING,
-    ),
-]
-Replans = Annotated[
-    int | None,
-    typer.Option(
-        "--max-replans",
-        min=0,
-        metavar="N",
-        help="How often the model may ask for more steps (2).",
-        rich_help_panel=_ASKING,
-    ),
-]
-Timeout = Annotated[
-    float | None,
-    typer.Option(
-        "--timeout",
-        metavar="SECONDS",
-        help="Bounds planning and tools together (300); then it answers with what there is.",
-        rich_help_panel=_ASKING,
-    ),
-]
-GpuLayers = Annotated[
-    int | None,
-    typer.Option(
-        "--gpu-layers",
-        metavar="N",
-        help="Layers on the GPU; -1 is all of them, where build and machine can (-1).",
-        rich_help_panel=_LOCAL,
-    ),
-]
-Context = Annotated[
-    int | None,
-    typer.Option(
-        "--context",
-        metavar="TOKENS",
-        help="The most tokens of a request (the model's own, as memory allows).",
-        rich_help_panel=_LOCAL,
-    ),
-]
-Threads = Annotated[
-    int | None,
-    typer.Option("--threads", metavar="N", help="Threads to compute with.", rich_help_panel=_LOCAL),
-]
-Options = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--option",
-        "-o",
-        metavar="NAME=VALUE",
-        help="Any other option, repeatable: kv_type=q8_0, n_seq=8, tensor_split=[3,1]. All of them: "
-        "llmcompiler options.",
-        rich_help_panel=_LOCAL,
-    ),
-]
-Events = Annotated[
-    Path | None,
-    typer.Option(
-        "--events",
-        metavar="FILE.jsonl",
-        help="Write every event to this file as it happens.",
-        rich_help_panel=_OUTPUT,
-    ),
-]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Write JSON to standard output.", rich_help_panel=_OUTPUT)
-]
-Quiet = Annotated[
-    bool,
-    typer.Option("--quiet", "-q", help="No progress and no summary.", rich_help_panel=_OUTPUT),
-]
-
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -159,22 +58,31 @@ def _root(
 
 @app.command("run")
 def run(
-    request: Request,
-    model: Model = "embedded",
-    tools: Tools = None,
-    max_replans: Replans = None,
-    timeout: Timeout = None,
-    gpu_layers: GpuLayers = None,
-    context: Context = None,
-    threads: Threads = None,
-    option: Options = None,
-    events: Events = None,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    request: given.Request,
+    model: given.Model = "embedded",
+    tools: given.Tools = None,
+    max_replans: given.Replans = None,
+    timeout: given.Timeout = None,
+    limit: given.Limit = None,
+    price: given.Prices = None,
+    approve: given.Approve = None,
+    pass_: given.Pass = None,
+    no_pass: given.NoPass = None,
+    cache: given.Cache = None,
+    gpu_layers: given.GpuLayers = None,
+    context: given.Context = None,
+    threads: given.Threads = None,
+    option: given.Options = None,
+    events: given.Events = None,
+    trace: given.Trace = None,
+    page: given.Page = None,
+    as_json: given.AsJson = False,
+    quiet: given.Quiet = False,
 ) -> None:
     """Answer a request: plan it, run the plan while it is being written, read the results.
 
-    Progress and a summary go to standard error, the answer to standard output.
+    Progress and a summary go to standard error, the answer to standard output. Before a step that
+    needs approval you are asked; what does not depend on it goes on meanwhile.
 
     Exit status: 0 answered, 1 failed, 2 wrong usage, 130 interrupted.
 
@@ -185,36 +93,77 @@ def run(
     llmcompiler run "Is it later in Tokyo or in Lima?" --json --quiet
 
     llmcompiler run "What is in store?" --tools store.py -m local:qwen3-4b.gguf
+
+    llmcompiler run "Mail the total to Ann." --tools store.py --approve send_mail --page run.html
     """
     from llmcompiler.cli.ask import Asked
-    from llmcompiler.cli.run import answer
+    from llmcompiler.cli.run import Wanted, answer
 
     asked = Asked(
-        request, model, tools, max_replans, timeout, gpu_layers, context, threads, option, quiet
+        request=request,
+        model=model,
+        tools=tools,
+        max_replans=max_replans,
+        timeout=timeout,
+        limit=limit,
+        price=price,
+        on=pass_,
+        off=no_pass,
+        cache=cache,
+        gpu_layers=gpu_layers,
+        context=context,
+        threads=threads,
+        option=option,
+        quiet=quiet,
     )
-    raise typer.Exit(answer(asked, events, as_json=as_json))
+    wanted = Wanted(approve=approve or (), events=events, trace=trace, page=page, as_json=as_json)
+    raise typer.Exit(answer(asked, wanted))
 
 
 @app.command("plan")
 def plan(
-    request: Request,
-    model: Model = "embedded",
-    tools: Tools = None,
-    max_replans: Replans = None,
-    timeout: Timeout = None,
-    gpu_layers: GpuLayers = None,
-    context: Context = None,
-    threads: Threads = None,
-    option: Options = None,
-    events: Events = None,
-    as_json: AsJson = False,
+    request: given.Request,
+    model: given.Model = "embedded",
+    tools: given.Tools = None,
+    max_replans: given.Replans = None,
+    timeout: given.Timeout = None,
+    limit: given.Limit = None,
+    price: given.Prices = None,
+    cache: given.Cache = None,
+    gpu_layers: given.GpuLayers = None,
+    context: given.Context = None,
+    threads: given.Threads = None,
+    option: given.Options = None,
+    events: given.Events = None,
+    as_json: given.AsJson = False,
     mermaid: Annotated[
         bool,
         typer.Option(
-            "--mermaid", help="Draw the plan as a mermaid flowchart.", rich_help_panel=_OUTPUT
+            "--mermaid", help="Draw the plan as a mermaid flowchart.", rich_help_panel="Output"
         ),
     ] = False,
-    quiet: Quiet = False,
+    dot: Annotated[
+        bool, typer.Option("--dot", help="Draw the plan for Graphviz.", rich_help_panel="Output")
+    ] = False,
+    estimate: Annotated[
+        bool,
+        typer.Option(
+            "--estimate",
+            help="Say what it would take: calls, and the critical path by the durations in --cache.",
+            rich_help_panel="Output",
+        ),
+    ] = False,
+    lint: Annotated[
+        bool,
+        typer.Option(
+            "--lint",
+            help="Show each way by which untrusted text or private data gets into a step that "
+            "sends or writes; exit status 1 if there is one.",
+            rich_help_panel="Output",
+        ),
+    ] = False,
+    page: given.Page = None,
+    quiet: given.Quiet = False,
 ) -> None:
     """Write the plan for a request and run nothing of it.
 
@@ -223,19 +172,43 @@ def plan(
     llmcompiler plan "How many words are in README.md and LICENSE together?"
 
     llmcompiler plan "What is 3 miles in km, and what time is it in Oslo?" --mermaid
+
+    llmcompiler plan "Mail me what example.org says." --tools mail.py --lint --estimate
     """
     from llmcompiler.cli.ask import Asked
-    from llmcompiler.cli.plan import show_plan
+    from llmcompiler.cli.plan import Views, show_plan
 
     asked = Asked(
-        request, model, tools, max_replans, timeout, gpu_layers, context, threads, option, quiet
+        request=request,
+        model=model,
+        tools=tools,
+        max_replans=max_replans,
+        timeout=timeout,
+        limit=limit,
+        price=price,
+        on=None,
+        off=None,
+        cache=cache,
+        gpu_layers=gpu_layers,
+        context=context,
+        threads=threads,
+        option=option,
+        quiet=quiet,
+    )
+    views = Views(
+        form="json" if as_json else "mermaid" if mermaid else "dot" if dot else "text",
+        estimate=estimate,
+        lint=lint,
+        events=events,
+        page=page,
     )
     with ends_well():
-        show_plan(asked, events, form="json" if as_json else "mermaid" if mermaid else "text")
+        status = show_plan(asked, views)
+    raise typer.Exit(status)
 
 
 @tools_app.command("list")
-def list_tools(tools: Tools = None, as_json: AsJson = False) -> None:
+def list_tools(tools: given.Tools = None, as_json: given.AsJson = False) -> None:
     """List tools, one to a line: the bundled ones, or those of --tools."""
     from llmcompiler.cli.tools import list_all
 
@@ -246,8 +219,8 @@ def list_tools(tools: Tools = None, as_json: AsJson = False) -> None:
 @tools_app.command("show")
 def show_tool(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The tool's name.")],
-    tools: Tools = None,
-    as_json: AsJson = False,
+    tools: given.Tools = None,
+    as_json: given.AsJson = False,
 ) -> None:
     """Show what a tool takes, what it returns, and its limits."""
     from llmcompiler.cli.tools import show
@@ -265,8 +238,8 @@ def call_tool(
     args: Annotated[
         str | None, typer.Option("--args", metavar="JSON", help="Its arguments as one JSON object.")
     ] = None,
-    tools: Tools = None,
-    model: Model = "embedded",
+    tools: given.Tools = None,
+    model: given.Model = "embedded",
 ) -> None:
     """Call a tool and print its result as JSON. A model is loaded only if the tool asks for one.
 
@@ -283,7 +256,7 @@ def call_tool(
 
 
 @app.command("options")
-def options(as_json: AsJson = False) -> None:
+def options(as_json: given.AsJson = False) -> None:
     """List the options of local models: for --option, for YAML, and for EngineOptions in Python.
 
     The variable LLMCOMPILER_OPTIONS holds those that always count, with blanks between.
@@ -306,8 +279,8 @@ def doctor(
         str | None,
         typer.Option("--model", "-m", metavar="SPEC", help="A model to look at as well."),
     ] = None,
-    option: Options = None,
-    as_json: AsJson = False,
+    option: given.Options = None,
+    as_json: given.AsJson = False,
 ) -> None:
     """Look at Python, compiler, llama.cpp, GPU and models, and say what to do about each.
 
@@ -330,12 +303,12 @@ def bench_engine(
         str, typer.Option("--streams", metavar="1,2,…", help="How many requests at once.")
     ] = "1,2,4,8,16",
     quick: Annotated[bool, typer.Option("--quick", help="Shorter, and less exact.")] = False,
-    gpu_layers: GpuLayers = None,
-    context: Context = None,
-    threads: Threads = None,
-    option: Options = None,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    gpu_layers: given.GpuLayers = None,
+    context: given.Context = None,
+    threads: given.Threads = None,
+    option: given.Options = None,
+    as_json: given.AsJson = False,
+    quiet: given.Quiet = False,
 ) -> None:
     """Measure how fast this machine runs a model: prompts, replies, first token, many at once.
 

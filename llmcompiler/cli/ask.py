@@ -1,4 +1,4 @@
-"""What do the options of ``run`` and ``plan`` ask for, as models, tools and limits?
+"""What do the options of ``run`` and ``plan`` ask for, as models, tools, limits and passes?
 
 It does not know what is done with them.
 """
@@ -8,23 +8,23 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from llmcompiler.errors import ConfigurationError, EmptyRequestError
-from llmcompiler.events import Event, event_to_json
+from llmcompiler.errors import ConfigurationError, EmptyRequestError, did_you_mean
 
 if TYPE_CHECKING:
+    from llmcompiler.agent import Agent
+    from llmcompiler.approval import Approver
     from llmcompiler.limits import Limits
-    from llmcompiler.messages import LLM
+    from llmcompiler.messages import LLM, Price
     from llmcompiler.toolbox import Toolbox
 
-__all__ = ["Asked", "EventFile", "local_options", "named_values"]
+__all__ = ["Asked", "local_options", "named_values"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """The options as they were given; None is what was not."""
 
@@ -33,6 +33,11 @@ class Asked:
     tools: Sequence[str] | None
     max_replans: int | None
     timeout: float | None
+    limit: Sequence[str] | None
+    price: str | None
+    on: Sequence[str] | None
+    off: Sequence[str] | None
+    cache: Path | None
     gpu_layers: int | None
     context: int | None
     threads: int | None
@@ -65,12 +70,35 @@ class Asked:
         """Return the limits; raise `ConfigurationError` for values that are none."""
         from llmcompiler.limits import Limits
 
-        limits = Limits()
-        if self.timeout is not None:
-            limits = replace(limits, seconds=self.timeout)
-        if self.max_replans is not None:
-            limits = replace(limits, replans=self.max_replans)
-        return limits
+        short: dict[str, Any] = {"seconds": self.timeout, "replans": self.max_replans}
+        given = {name: value for name, value in short.items() if value is not None}
+        return replace(Limits(), **given | _named_limits(self.limit or ()))
+
+    def load_agent(self, llm: LLM, tools: Toolbox, approver: Approver | None = None) -> Agent:
+        """Return an agent on these tools; raise `ConfigurationError` for what it cannot be."""
+        from llmcompiler.agent import Agent
+        from llmcompiler.passes import Passes
+
+        return Agent(
+            llm,
+            tools=tools.values(),
+            limits=self.limits(),
+            passes=Passes().switched(self.on or (), self.off or ()),
+            price=_price(self.price),
+            cache=self.cache,
+            approver=approver,
+        )
+
+    def check(self) -> None:
+        """Raise `ConfigurationError` for options that are wrong, before a model is loaded."""
+        from llmcompiler.budget import Budget
+        from llmcompiler.passes import Passes
+        from llmcompiler.recall import Recall
+
+        Budget(self.limits(), _price(self.price))
+        Passes().switched(self.on or (), self.off or ())
+        if self.cache is not None:
+            Recall(self.cache).close()
 
 
 def local_options(
@@ -96,44 +124,34 @@ def named_values(given: Sequence[str], what: str) -> dict[str, Any]:
     return found
 
 
-class EventFile:
-    """Writes every event to a file as one line, at once; without a path it writes nothing."""
+def _named_limits(given: Sequence[str]) -> dict[str, Any]:
+    from llmcompiler.limits import Limits
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        try:
-            self._file = None if path is None else path.open("w", buffering=1, encoding="utf-8")
-        except OSError as error:
-            raise ConfigurationError(
-                f"cannot write events to {str(path)!r}: {error.strerror or error}"
-            ) from None
+    known = {each.name: each for each in fields(Limits)}
+    values = named_values(given, "--limit")
+    for name, value in values.items():
+        if name not in known:
+            close = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+            raise ConfigurationError(f"there is no limit {name!r}{close}")
+        kind = str(known[name].type)
+        if value is None and "None" in kind:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int if "int" in kind else (int, float)):
+            what = "a whole number" if "int" in kind else "a number"
+            none = " or null" if "None" in kind else ""
+            raise ConfigurationError(f"limits.{name} must be {what}{none}, not {value!r}")
+    return values
 
-    def __call__(self, event: Event) -> None:
-        """Write the event; on a full disk say so once, and let the run go on."""
-        if self._file is None:
-            return
-        try:
-            self._file.write(event_to_json(event) + "\n")
-        except OSError as error:
-            problem = error.strerror or error
-            print(f"llmcompiler: events are lost, {str(self._path)!r}: {problem}", file=sys.stderr)
-            self._close()
 
-    def _close(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
-            try:
-                file.close()
-            except OSError:
-                return
+def _price(text: str | None) -> Price | None:
+    from llmcompiler.messages import Price
 
-    def __enter__(self) -> EventFile:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._close()
+    if text is None:
+        return None
+    try:
+        prompt, completion, *reused = (float(part) for part in text.split(","))
+        return Price(prompt, completion, *reused)
+    except (TypeError, ValueError):
+        raise ConfigurationError(
+            f"--price {text!r} is not PROMPT,COMPLETION: what a million tokens of each cost"
+        ) from None

@@ -6,21 +6,31 @@ Pure text: it does not know terminals, colours or streams.
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from llmcompiler.events import (
+    ApprovalDecided,
     Event,
+    LimitReached,
+    PassApplied,
+    PlanChanged,
     PlanFinished,
     PlanIgnored,
     PlanStarted,
     ReplanStarted,
+    ResultShortened,
+    RunPaused,
     RunStarted,
+    StepAwaitingApproval,
     StepCancelled,
     StepFailed,
+    StepFellBack,
     StepFinished,
+    StepMending,
     StepPlanned,
     StepProgress,
     StepRejected,
@@ -94,6 +104,35 @@ def line_of(event: Event, tools: Mapping[str, str]) -> Line | None:
             return Line(event.ts, "work", one_line(f"{named(step)}  {part} {message}"), "quiet")
         case ReplanStarted(reason=reason):
             return Line(event.ts, "replan", one_line(reason or "the model wants more steps"), "odd")
+        case StepFellBack(step=step, tool=tool, message=message):
+            return Line(
+                event.ts, "instead", one_line(f"{named(step)}  now {tool}: {message}"), "odd"
+            )
+        case StepMending(step=step, message=message, seconds=seconds):
+            return Line(
+                event.ts, "mend", one_line(f"{named(step)}  {duration(seconds)}  {message}"), "odd"
+            )
+        case PlanChanged(before=before, after=after):
+            return Line(event.ts, "change", one_line(f"{_joined(before)}  =>  {_joined(after)}"))
+        case StepAwaitingApproval(step=step, tool=tool, reason=reason):
+            return Line(event.ts, "wait", one_line(f"{step} {tool}  for approval: {reason}"), "odd")
+        case ApprovalDecided(step=step, approved=approved, reason=reason):
+            said = one_line(f"{named(step)}  {reason}".rstrip())
+            return (
+                Line(event.ts, "approve", said, "good")
+                if approved
+                else Line(event.ts, "deny", said, "bad")
+            )
+        case PassApplied(name=name, steps=steps, detail=detail, saved=saved):
+            less = "" if saved <= 0 else f", {_saved(saved)}"
+            return Line(event.ts, name, one_line(f"{_listed(steps)}  {detail}{less}"), "quiet")
+        case ResultShortened(step=step, chars=chars, shown=shown):
+            part = f"the model is shown {shown:,} of {chars:,} characters"
+            return Line(event.ts, "shorten", f"{named(step)}  {part}", "quiet")
+        case LimitReached(limit=limit, value=value):
+            return Line(event.ts, "limit", f"{limit}: {value:,g} used up", "bad")
+        case RunPaused(pending=pending):
+            return Line(event.ts, "pause", f"for the approval of {_listed(pending)}", "odd")
         case _:
             return None
 
@@ -105,8 +144,12 @@ _PURPOSES = {
 }
 
 
-def summary(result: Result[Any]) -> str:
-    """Tell in one line what a run took: steps, critical path, speed-up, tokens."""
+def summary(result: Result[Any], events: Iterable[Event] = ()) -> str:
+    """Tell what a run took: steps, critical path, speed-up, tokens, and what its events add.
+
+    One line, and where there was more than one step another about the bottleneck.
+    """
+    events = tuple(events)
     parts: list[str] = []
     ran = [step for step in result.steps if step.timing.seconds > 0]
     if result.steps:
@@ -116,6 +159,12 @@ def summary(result: Result[Any]) -> str:
         parts.append(f"critical path {duration(path.seconds)} (step {_shortened(chain, 40)})")
         if len(ran) > 1:
             parts.append(f"{result.speedup:.1f}x as fast as one by one")
+        saved = sum(event.saved for event in events if isinstance(event, PassApplied))
+        if saved > 0:
+            parts.append(_saved(saved))
+        mended = {event.step for event in events if isinstance(event, StepMending)}
+        if mended:
+            parts.append(f"{_count(len(mended), 'step')} mended")
     else:
         parts.append("no steps")
     usage = result.usage
@@ -124,8 +173,15 @@ def summary(result: Result[Any]) -> str:
         f"{about}{usage.prefilled_tokens} tokens prefilled, {usage.reused_tokens} reused, "
         f"{usage.completion_tokens} written"
     )
+    if result.cost is not None:
+        parts.append(f"cost {_money(result.cost)}")
     parts.append(f"{duration(result.seconds)} in all")
-    return " · ".join(parts)
+    told = " · ".join(parts)
+    if len(ran) > 1:
+        from llmcompiler.trace import bottleneck
+
+        told += f"\nbottleneck: {bottleneck(result, events).text}"
+    return told
 
 
 def duration(seconds: float) -> str:
@@ -148,6 +204,26 @@ def one_line(text: str, limit: int = 240) -> str:
 
 def _shortened(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _money(value: float) -> str:
+    """Write a cost without an exponent: ``12.50``, ``0.000054``."""
+    if value == 0 or value >= 1:
+        return f"{value:,.2f}"
+    return f"{value:.{1 - math.floor(math.log10(value))}f}"
+
+
+def _saved(calls: int) -> str:
+    return f"{_count(calls, 'call')} saved"
+
+
+def _joined(lines: Sequence[str]) -> str:
+    return "; ".join(line.strip() for line in lines)
+
+
+def _listed(steps: Sequence[str]) -> str:
+    shown = ", ".join(steps[:8])
+    return shown if len(steps) <= 8 else f"{shown}, … ({len(steps)} in all)"
 
 
 def _count(number: int, what: str) -> str:

@@ -7,7 +7,8 @@ a terminal. Neither knows who runs what.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
@@ -40,6 +41,10 @@ class Progress(Protocol):
     """A reader of events for a person: a context manager around a run, called with each event."""
 
     def __call__(self, event: Event) -> None: ...
+    def held(self) -> AbstractContextManager[None]:
+        """Write nothing while the block lasts: somebody is being asked something."""
+        ...
+
     def __enter__(self) -> Progress: ...
     def __exit__(
         self,
@@ -68,6 +73,10 @@ class Silence:
     def __call__(self, event: Event) -> None:
         """Take an event and say nothing."""
 
+    def held(self) -> AbstractContextManager[None]:
+        """Say nothing in the block either."""
+        return nullcontext()
+
     def __enter__(self) -> Silence:
         return self
 
@@ -81,6 +90,8 @@ class PlainProgress:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._tools: dict[str, str] = {}
+        self._holds = 0
+        self._late: list[Line] = []
 
     def __call__(self, event: Event) -> None:
         """Write the event's line."""
@@ -88,7 +99,22 @@ class PlainProgress:
             self._tools[event.step] = event.tool
         line = line_of(event, self._tools)
         if line is not None:
-            print(line, file=self._stream, flush=True)
+            self._late.append(line)
+            self._write()
+
+    def _write(self) -> None:
+        while self._late and not self._holds:
+            print(self._late.pop(0), file=self._stream, flush=True)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Write nothing while the block lasts, and what came meanwhile after it."""
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
+            self._write()
 
     def __enter__(self) -> PlainProgress:
         return self
@@ -125,6 +151,7 @@ class LiveProgress:
         self._writing = ""
         self._zero = self._clock()
         self._open = False
+        self._holds = 0
         self._pending: list[Text] = []
         self._flushed = 0.0
         self._live = Live(
@@ -175,8 +202,25 @@ class LiveProgress:
             if self._clock() - self._flushed > _BREATH:
                 self._flush()
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Leave the screen to a question while the block lasts; what comes meanwhile is kept."""
+        if self._open and not self._holds:
+            self._flush()
+            self._live.stop()
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
+            if self._open and not self._holds:
+                self._live.start()
+                self._flush()
+
     def _flush(self) -> None:
         """Write the lines since the last time; each writing draws the region anew, which costs."""
+        if self._holds:
+            return
         lines, self._pending = self._pending, []
         self._flushed = self._clock()
         if lines:

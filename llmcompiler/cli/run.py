@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmcompiler.cli.ask import Asked, EventFile
+from llmcompiler.cli.ask import Asked
 from llmcompiler.cli.exits import complain, status_of
+from llmcompiler.cli.files import EventFile, FinalFile, draw
 from llmcompiler.cli.interrupts import release_interrupts
 from llmcompiler.errors import LLMCompilerError, RunCancelledError
 
@@ -20,22 +23,41 @@ if TYPE_CHECKING:
     from llmcompiler.events import Event
     from llmcompiler.result import Result
 
-__all__ = ["answer"]
+__all__ = ["Wanted", "answer"]
 
 
-def answer(asked: Asked, events: Path | None, *, as_json: bool) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to come of a run beside its answer: `approve` names tools that need not be asked for."""
+
+    approve: Sequence[str]
+    events: Path | None
+    trace: Path | None
+    page: Path | None
+    as_json: bool
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What has been seen of a run: its events, and its result as soon as there is one."""
+
+    events: list[Event] = field(default_factory=list)
+    result: Result[Any] | None = None
+    shown: bool = False
+
+
+def answer(asked: Asked, wanted: Wanted) -> int:
     """Answer the request, write what came of it, and return the exit status."""
-    held: list[Result[Any]] = []  # filled as soon as the run has a result, also a cancelled one
+    as_json, seen = wanted.as_json, _Seen()
     error: LLMCompilerError | None = None
-    shown = False
     try:
         release_interrupts()
-        shown = _answer(asked, events, held, stream=not as_json and sys.stdout.isatty())
+        _answer(asked, wanted, seen)
     except KeyboardInterrupt:
         error = RunCancelledError()
     except LLMCompilerError as raised:
         error = raised
-    result = held[0] if held else None
+    result, shown = seen.result, seen.shown
     if result is not None and error is None:
         error = result.error
     if as_json:
@@ -47,44 +69,52 @@ def answer(asked: Asked, events: Path | None, *, as_json: bool) -> int:
     if result is not None and not asked.quiet:
         from llmcompiler.cli.lines import summary
 
-        print(summary(result), file=sys.stderr)
+        print(summary(result, seen.events), file=sys.stderr)
     return status_of(error)
 
 
-def _answer(asked: Asked, events: Path | None, held: list[Result[Any]], *, stream: bool) -> bool:
-    """Run the request; return whether the answer has been written already."""
+def _answer(asked: Asked, wanted: Wanted, seen: _Seen) -> None:
+    """Run the request and keep what is seen of it, also where it is stopped."""
     import anyio
 
-    from llmcompiler.agent import Agent
+    from llmcompiler.cli.approve import Consent, terminal_input
     from llmcompiler.cli.progress import progress_for
 
     request = asked.text()
-    printer = _AnswerPrinter(stream)
+    printer = _AnswerPrinter(not wanted.as_json and sys.stdout.isatty())
+    progress = progress_for(sys.stderr, quiet=asked.quiet)
 
     async def work(log: EventFile) -> None:
-        tools, limits = asked.load_tools(), asked.limits()  # cheaper to be wrong about
+        tools = asked.load_tools()
+        asked.check()  # both are cheaper to be wrong about than a model
+        consent = Consent(wanted.approve, tools, terminal_input(), progress.held)
         llm = asked.load_model()
         try:
-            agent = Agent(llm, tools=tools.values(), limits=limits)
-            with progress_for(sys.stderr, quiet=asked.quiet) as progress:
-                run = None
-                try:
-                    sinks = (log, progress, printer)  # told at once; the stream is a loop turn late
-                    async with agent.run_stream(request, sinks=sinks) as run:
-                        async for _ in run.events():
-                            pass
-                finally:
-                    if run is not None:
-                        with suppress(RuntimeError):  # cancelled before it had begun
-                            held.append(run.result)
+            async with asked.load_agent(llm, tools, consent) as agent:
+                sinks = (seen.events.append, log, progress, printer)  # the stream is a turn late
+                with progress:
+                    run = None
+                    try:
+                        async with agent.run_stream(request, sinks=sinks) as run:
+                            async for _ in run.events():
+                                pass
+                    finally:
+                        if run is not None:
+                            with suppress(RuntimeError):  # cancelled before it had begun
+                                seen.result = run.result
         finally:
             printer.end()
+            seen.shown = printer.written
             with anyio.CancelScope(shield=True):
                 await llm.aclose()
 
-    with EventFile(events) as log:
-        anyio.run(work, log)
-    return printer.written
+    trace, page = FinalFile(wanted.trace, "the trace"), FinalFile(wanted.page, "the page")
+    try:
+        with EventFile(wanted.events) as log:
+            anyio.run(work, log)
+    finally:
+        if seen.result is not None:
+            draw(seen.result, seen.events, trace, page)
 
 
 class _AnswerPrinter:

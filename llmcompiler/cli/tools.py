@@ -179,6 +179,17 @@ def _settings(each: Tool[..., Any]) -> str:
         parts.append(f"{each.limit} at once")
     if each.pure:
         parts.append("pure")
+    if each.idempotent:
+        parts.append("idempotent")
+    if each.resource:
+        parts.append(f"one at a time of {each.resource!r}")
+    if each.approve is not None:
+        parts.append("needs approval" if each.approve == "always" else "may need approval")
+    if each.fallback:
+        parts.append(f"falls back on {each.fallback}")
+    if each.bulk is not None:
+        parts.append("has a bulk form")
+    parts.extend(mark for mark in ("cpu", "untrusted", "private", "sends") if getattr(each, mark))
     return ", ".join(parts)
 
 
@@ -193,5 +204,14 @@ def _as_json(each: Tool[..., Any]) -> dict[str, Any]:
         "limit": each.limit,
         "effects": each.effects,
         "pure": each.pure,
+        "idempotent": each.idempotent,
+        "resource": each.resource,
+        "approve": "some" if callable(each.approve) else each.approve,
+        "fallback": each.fallback,
+        "bulk": each.bulk is not None,
+        "cpu": each.cpu,
+        "untrusted": each.untrusted,
+        "private": each.private,
+        "sends": each.sends,
         "source": each.source,
     }

@@ -101,3 +101,37 @@ def test_many_running_steps_are_counted_instead_of_shown() -> None:
     rows = [str(row) for row in progress._region().renderables]
     assert len(rows) == 9
     assert "and 22 more steps running" in rows[-1]
+
+
+def test_plain_lines_wait_while_somebody_is_asked() -> None:
+    stream = io.StringIO()
+    progress = PlainProgress(stream)
+    with progress.held(), progress.held():
+        for event in EVENTS:
+            progress(event)
+        assert stream.getvalue() == ""
+    assert len(stream.getvalue().splitlines()) == 3
+
+
+def test_the_live_region_leaves_the_screen_to_a_question_and_comes_back() -> None:
+    stream = Terminal()
+    with LiveProgress(stream) as progress:
+        progress(EVENTS[0])
+        with progress.held():
+            asked = len(stream.getvalue())
+            for event in EVENTS[1:]:
+                progress(event)
+            assert len(stream.getvalue()) == asked
+        assert "1. fetch" in stream.getvalue()[asked:]
+        progress(DONE)
+    assert "2.00 s" in stream.getvalue()[asked:]
+
+
+def test_a_region_that_was_closed_in_a_question_stays_closed() -> None:
+    stream = Terminal()
+    with LiveProgress(stream) as progress:
+        with progress.held():
+            progress(AnswerDelta("r", 2, 0.1, "It is"))
+        length = len(stream.getvalue())
+        progress(AnswerDelta("r", 3, 0.2, " so"))
+    assert len(stream.getvalue()) == length

@@ -36,9 +36,10 @@ def test_progress_and_a_summary_stand_on_standard_error(tmp_path: Path) -> None:
     assert 'plan     3. add(left=$1, right=$2, note="pens: ${1}")' in said
     assert "start    1 stock" in said
     assert any(line.startswith("done     3 add") and line.endswith("= 15") for line in said)
-    assert lines[-1].startswith("3 steps in ")
+    assert lines[-2].startswith("3 steps in ")
+    assert lines[-1].startswith("bottleneck: ")
     for part in ("critical path", "step 1 > 3", "as fast as one by one", "12 tokens prefilled"):
-        assert part in lines[-1] or part == "step 1 > 3"
+        assert part in lines[-2] or part == "step 1 > 3"
 
 
 def test_quiet_leaves_nothing_but_the_answer(tmp_path: Path) -> None:
@@ -51,7 +52,17 @@ def test_json_is_one_object_that_says_everything(tmp_path: Path) -> None:
     with asking(tmp_path, streams(*PLAN), streams("Answer: 15")) as shell:
         ended = shell.ask("--json")
     said = json.loads(ended.out)
-    assert list(said) == ["answer", "status", "error", "plans", "steps", "usage", "timing"]
+    assert list(said) == [
+        "answer",
+        "status",
+        "error",
+        "plans",
+        "steps",
+        "pending",
+        "usage",
+        "timing",
+    ]
+    assert said["pending"] == []
     assert (said["answer"], said["status"], said["error"]) == ("15", "finished", None)
     assert said["plans"] == [
         [
@@ -78,6 +89,7 @@ def test_json_is_one_object_that_says_everything(tmp_path: Path) -> None:
         "reused_tokens": 8,
         "completion_tokens": 4,
         "model_calls": 2,
+        "cost": None,
     }
     assert set(said["timing"]) == {"total", "critical_path", "sum_of_steps"}
     assert said["timing"]["sum_of_steps"] >= 0.2
@@ -86,7 +98,7 @@ def test_json_is_one_object_that_says_everything(tmp_path: Path) -> None:
 def test_a_retry_is_not_a_second_step_and_a_failure_skips_what_needs_it(tmp_path: Path) -> None:
     plan = "1. broken(number=1)\n2. add(left=$1, right=1)\n3. join()"
     with asking(tmp_path, streams(plan), streams("Answer: It failed.")) as shell:
-        ended = shell.ask("--json")
+        ended = shell.ask("--json", "--limit", "mends=0")
     said = json.loads(ended.out)
     assert ended.status == 0
     assert [(step["id"], step["status"]) for step in said["steps"]] == [
@@ -168,6 +180,24 @@ def test_a_request_can_come_from_standard_input(tmp_path: Path) -> None:
         (["run", "x", "--tools", "shapeless.py"], "cannot be a tool"),
         (["run", "x", "--timeout", "0"], "limits.seconds must be above 0"),
         (["run", "x", "--max-replans", "-1"], "greater than or equal to 0"),
+        (["run", "x", "--limit", "tool_calls"], "is not NAME=VALUE"),
+        (["run", "x", "--limit", "tol_calls=3"], "there is no limit 'tol_calls'; did you mean"),
+        (["run", "x", "--limit", "x=3"], "there is no limit 'x'; there are seconds, answer_"),
+        (["run", "x", "--limit", "mends=many"], "mends must be a whole number, not 'many'"),
+        (["run", "x", "--limit", "mends=null"], "mends must be a whole number, not None"),
+        (["run", "x", "--limit", "mends=1.5"], "mends must be a whole number, not 1.5"),
+        (["run", "x", "--limit", "cost=true"], "cost must be a number or null, not True"),
+        (["run", "x", "--limit", "tokens=0"], "limits.tokens must be above 0"),
+        (["run", "x", "--limit", "cost=1"], "limits.cost needs the price of tokens"),
+        (["run", "x", "--price", "cheap"], "--price 'cheap' is not PROMPT,COMPLETION"),
+        (["run", "x", "--price", "1,-2"], "price.completion must be 0 or more"),
+        (["run", "x", "--no-pass", "merg"], "there is no pass 'merg'; did you mean 'merge'?"),
+        (["run", "x", "--pass", "inline"], "there is no pass 'inline'; there are merge, cache"),
+        (["run", "x", "--cache", "store.py"], "store.py"),
+        (["run", "x", "--approve", "nothing"], "--approve 'nothing' is not among the tools"),
+        (["run", "x", "--trace", "nowhere/t.json"], "cannot write the trace"),
+        (["run", "x", "--page", "nowhere/p.html"], "cannot write the page"),
+        (["plan", "x", "--page", "nowhere/p.html"], "cannot write the page"),
         (["run", "x", "--events", "nowhere/e.jsonl"], "cannot write events"),
         (["run", "x", "--option", "kv_type"], "is not NAME=VALUE"),
         (["run", "x", "--option", "kv_typ=q8_0"], "there is no local model option 'kv_typ'"),

@@ -16,6 +16,8 @@ PLANS = {
     '3. quick(name="${1} and ${2}")\n4. join($3)\n',
     "wait": '1. quick(name="first")\n2. slow(name="second")\n'
     '3. slow_in_a_thread(name="third")\n4. quick(name="${2}")\n5. join()\n',
+    "mail": '1. quick(name="left")\n2. send(to="ann")\n3. quick(name="${2}")\n4. join()\n',
+    "mails": '1. send(to="a")\n2. send(to="b")\n3. slow(name="c")\n4. join()\n',
     "mistake": '1. quik(name="left")\n2. join()\n',
     "break": "neither plan nor answer",
 }

@@ -14,6 +14,12 @@ async def quick(name: str) -> str:
     return f"{name} is done"
 
 
+@tool(approve="always")
+async def send(to: str) -> str:
+    """Send something, if somebody says so."""
+    return f"sent to {to}"
+
+
 @tool
 async def slow(name: str) -> str:
     """Wait for longer than anybody does."""

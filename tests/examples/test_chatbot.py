@@ -98,7 +98,7 @@ def test_a_saved_chat_holds_every_event_of_every_turn(tmp_path: Path) -> None:
     assert "Saved 2 turns to chat.json" in said
     assert "Saved 3 turns to chat.json" in said
     saved = json.loads((tmp_path / "chat.json").read_text("utf-8"))
-    assert saved["tools"] == ["quick", "slow", "slow_in_a_thread"]
+    assert saved["tools"] == ["quick", "send", "slow", "slow_in_a_thread"]
     compared, broken, greeted = saved["turns"]
     assert compared["status"] == "finished"
     assert [step["output"] for step in compared["steps"]][
@@ -132,6 +132,57 @@ def test_saving_never_overwrites_what_is_not_this_chat(tmp_path: Path) -> None:
     assert "the name must end in .json or .md" in said
     assert "No such file or directory" in said
     assert (tmp_path / "mine.md").read_text() == "precious"
+
+
+QUESTION = 'Approve step 2, send(to="ann")? [y/N] '
+
+
+def test_a_piped_chat_answers_questions_line_by_line(tmp_path: Path) -> None:
+    said = chat("mail", "y", "mail", "n not today", "/save chat.json", "mail", cwd=tmp_path)
+    assert f"send always needs approval\n{QUESTION}y" in said
+    assert '"sent to ann' in said
+    assert said.count("✗") == 2
+    saved = json.loads((tmp_path / "chat.json").read_text("utf-8"))
+    errors = [step.get("error") for turn in saved["turns"] for step in turn["steps"]]
+    assert {"type": "ApprovalDenied", "message": "it was not approved: not today"} in errors
+
+
+def test_a_step_that_needs_approval_is_asked_for_in_the_chat() -> None:
+    with terminal(SCRIPT) as chat:
+        chat.wait_for("› ")
+        chat.type("mail\n")
+        chat.wait_for(QUESTION)
+        chat.type("y\n")
+        shown = chat.wait_for("the results of mail")
+        assert "left is done" in shown
+        assert "sent to ann is done" in shown
+        chat.wait_for("› ")
+        chat.type("hello\n")
+        chat.wait_for("I have heard mail, hello.")
+        assert "Traceback" not in chat.shown
+
+
+def test_enter_alone_is_a_no_that_the_model_reads() -> None:
+    with terminal(SCRIPT) as chat:
+        chat.wait_for("› ")
+        chat.type("mail\n")
+        chat.wait_for(QUESTION)
+        chat.type("\n")
+        assert "it was not approved" in chat.wait_for("the results of mail")
+
+
+def test_several_questions_are_asked_one_after_the_other_and_ctrl_c_stops_the_turn() -> None:
+    with terminal(SCRIPT) as chat:
+        chat.wait_for("› ")
+        chat.type("mails\n")
+        chat.wait_for('send(to="a")? [y/N] ')
+        chat.type("y\n")
+        chat.wait_for('send(to="b")? [y/N] ')
+        chat.wait_for("as it was before this message.", CTRL_C)
+        assert "Finished were 1 send." in chat.shown
+        chat.type("hello\n")
+        chat.wait_for("I have heard hello.")
+        assert "Traceback" not in chat.shown
 
 
 def test_ctrl_c_stops_the_turn_and_keeps_the_chat() -> None:
