@@ -63,3 +63,8 @@ def test_an_installed_peer_has_a_version(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_named_model_takes_the_place_of_a_rows_own() -> None:
     assert Bench().models("44M", "213M") == ("44M", "213M")
     assert Bench(model="1B").models("44M", "213M") == ("1B",)
+
+
+def test_what_is_to_be_reached_is_stated_for_one_kind_of_weights() -> None:
+    assert Bench().reach("213M", ">=", 2.5) == Reach(">=", 2.5)
+    assert Bench().reach("213M Q4_0", ">=", 2.5) is None

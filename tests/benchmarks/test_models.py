@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import models
-from benchmarks.models import SHAPES, model_file, source_text
+from benchmarks.models import NAMES, SHAPES, model_file, quantization, source_text
 from llmcompiler.engine.batcher import Batch, Row
 from llmcompiler.engine.context import Context
 from llmcompiler.engine.gguf import read_header
@@ -92,3 +92,27 @@ def test_heads_and_blocks_divide_the_widths(name: str) -> None:
     assert shape.width % shape.heads == 0
     assert shape.heads % shape.kv_heads == 0
     assert shape.width % 32 == shape.inner % 32 == 0
+
+
+def test_the_same_weights_in_fewer_bits_are_another_file_that_says_nearly_the_same(
+    small_model: Path, model: Model
+) -> None:
+    fewer = model_file("small Q4_0", lambda line: None)
+    assert fewer.name.startswith("small-Q4_0-")
+    assert fewer.stat().st_size < small_model.stat().st_size
+    wanted = tuple(model.tokenize("for each of them", special=False))
+    scores = []
+    for path in (small_model, fewer):
+        loaded = Model(read_header(path), OPTIONS)
+        context = Context(loaded, OPTIONS)
+        context.evaluate(Batch((Row(0, 0, wanted, 1),)))
+        scores.append(context.logits()[0].copy())
+        context.close()
+        loaded.close()
+    assert 0.9 < np.corrcoef(*scores)[0, 1] < 0.99999
+
+
+def test_a_name_says_how_the_weights_are_written() -> None:
+    assert quantization("213M") == "Q8_0"
+    assert quantization("213M Q4_0") == "Q4_0"
+    assert {"213M", "213M Q4_0", "8B Q4_0"} <= {*NAMES}
