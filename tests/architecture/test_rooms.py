@@ -15,10 +15,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "anyio": ("llmcompiler", "llmcompiler_tools"),
     "griffe": ("llmcompiler.signature",),
     "httpx2": ("llmcompiler_tools.web",),
-    "jinja2": ("llmcompiler.llms.template",),
+    "jinja2": ("llmcompiler.llms.template", "llmcompiler.workflow"),
     "llama_cpp": ("llmcompiler.engine.binding",),
     "llguidance": ("llmcompiler.engine.guidance",),
-    "networkx": ("llmcompiler.graph",),
+    "networkx": ("llmcompiler.graph", "llmcompiler.drawing"),
     "numpy": ("llmcompiler.engine",),
     "openai": ("llmcompiler.llms.openai", "llmcompiler.llms.openai_reply"),
     "pydantic": (
@@ -26,9 +26,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "llmcompiler.output",
         "llmcompiler.signature",
         "llmcompiler.toolbox",
+        "llmcompiler.workflow",
     ),
-    "pydantic_core": ("llmcompiler.signature", "llmcompiler.toolbox"),
+    "pydantic_core": ("llmcompiler.signature", "llmcompiler.toolbox", "llmcompiler.workflow"),
     "rich": ("llmcompiler.cli",),
+    "ruamel": ("llmcompiler.workflow",),
     "tenacity": ("llmcompiler.retry",),
     "typer": ("llmcompiler.cli",),
     "typing_extensions": ("llmcompiler", "llmcompiler_tools", "llmcompiler_planners"),
@@ -37,6 +39,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
 # Everything else decides, and a decision is a plain function over values.
 WAITING = (
     "llmcompiler.agent",
+    "llmcompiler.approval.desk",
     "llmcompiler.cli",
     "llmcompiler.doctor",
     "llmcompiler.engine.loop",
@@ -47,6 +50,7 @@ WAITING = (
     "llmcompiler.run",
     "llmcompiler.testing",
     "llmcompiler.toolbox",
+    "llmcompiler.turns",
     "llmcompiler_planners.dag",
     "llmcompiler_tools",
 )
