@@ -1,6 +1,6 @@
 """Is the engine as fast as is claimed? One table, each claim beside what it is compared with.
 
-    python -m benchmarks.engine [--only NAME ...] [--model 44M|213M|1B|8B] [--repeat N] [--gpu] [--json]
+    python -m benchmarks.engine [--only NAME ...] [--model 44M|213M|1B|8B|"213M Q4_0"] [--repeat N] [--gpu] [--json]
 
 Models have random weights and are made on the spot; peers are llama-cpp-python's `Llama` and
 xllamacpp: ``pip install '.[local,bench]'``. One thread computes, and times are CPU seconds of the
@@ -27,7 +27,7 @@ from benchmarks.engine_prefix import computed_twice, first_token, joiner
 from benchmarks.engine_streams import burst, constrained, python_time, reproducible, streams
 from benchmarks.engine_table import Bench, Row, as_json, as_table
 from benchmarks.engine_threads import busy_thread
-from benchmarks.models import SHAPES
+from benchmarks.models import NAMES
 
 __all__ = ["MEASURES", "main", "measured", "versions"]
 
@@ -83,7 +83,7 @@ def main() -> None:
     """Measure and print a table in Markdown, or JSON; progress goes to stderr."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=[*MEASURES], metavar="NAME")
-    parser.add_argument("--model", choices=[*SHAPES], help="measure on this one alone")
+    parser.add_argument("--model", choices=NAMES, metavar="MODEL", help="measure on this one alone")
     parser.add_argument("--repeat", type=int, default=3, help="the best of so many (default 3)")
     parser.add_argument("--gpu", action="store_true", help="offload everything; wall-clock times")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.models import model_file
+from benchmarks.models import model_file, quantization
 
 __all__ = ["Bench", "Reach", "Row", "as_json", "as_table"]
 
@@ -83,12 +83,18 @@ class Bench:
     say: Callable[[str], None] = print
 
     def models(self, *usual: str) -> Sequence[str]:
-        """Return which shapes a row is measured on; `usual` are its own."""
+        """Return which models a row is measured on; `usual` are its own."""
         return usual if self.model is None else (self.model,)
 
     def path(self, name: str) -> Path:
-        """Return the file of a shape."""
+        """Return the file of a model."""
         return model_file(name, self.say)
+
+    def reach(
+        self, name: str, relation: Literal[">=", "<="], bound: float, unit: str = "x"
+    ) -> Reach | None:
+        """Return what is to be reached on a model: stated for Q8_0, None for the others."""
+        return Reach(relation, bound, unit) if quantization(name) == "Q8_0" else None
 
     def seconds(self, work: Callable[[], object]) -> float:
         """Return what `work` costs: CPU seconds of this process, or seconds with a GPU."""

@@ -24,7 +24,7 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HOME", "SHAPES", "Shape", "main", "model_file", "source_text"]
+__all__ = ["HOME", "NAMES", "SHAPES", "Shape", "main", "model_file", "quantization", "source_text"]
 
 HOME = Path(__file__).parents[1] / "build" / "bench"
 _RECIPE = 3  # counts changes of what this module writes
@@ -33,7 +33,8 @@ _TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|eot|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
-_BLOCK = 32  # weights under one scale in Q8_0
+_BLOCK = 32  # weights under one scale
+_BYTES = {"Q8_0": 34, "Q4_0": 18}  # of such a block
 _SPREAD = 73.3  # standard deviation of whole numbers drawn evenly from -127 to 127
 # How the "llama-bpe" pre-tokenizer of llama.cpp cuts text before pairs are merged.
 _CUTS = (
@@ -44,8 +45,8 @@ _CUTS = (
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The sizes of a model of llama architecture, in Q8_0; `text` is what its vocabulary is
-    trained on, in megabytes.
+    """The sizes of a model of llama architecture; `text` is what its vocabulary is trained on, in
+    megabytes.
     """
 
     layers: int
@@ -68,18 +69,26 @@ SHAPES = {
 """The measured shapes: 44 MB and about 213M parameters, a common 1B and a common 8B shape, and one
 that is all vocabulary, for what only the vocabulary costs."""
 
+NAMES = (*SHAPES, *(f"{shape} Q4_0" for shape in SHAPES))
+"""The models by name: a shape alone is in Q8_0, and "213M Q4_0" has the same weights in fewer bits."""
+
+
+def quantization(name: str) -> str:
+    """Return the kind of blocks that a model's weights are in."""
+    return name.partition(" ")[2] or "Q8_0"
+
 
 def model_file(name: str, say: Callable[[str], None] = print) -> Path:
-    """Return the GGUF of a shape in `SHAPES`, written first if it is not there.
+    """Return the GGUF of a model in `NAMES`, written first if it is not there.
 
     `say` hears what takes long. Needs the packages `gguf` and, for a vocabulary that is not there
     yet, `tokenizers`.
     """
-    shape = SHAPES[name]
+    shape = SHAPES[name.partition(" ")[0]]
     key = hashlib.blake2b(digest_size=6)
     key.update(json.dumps([_RECIPE, name, asdict(shape)]).encode())
     key.update(_text_digest(shape.text).encode())
-    path = HOME / f"{name}-{key.hexdigest()}.gguf"
+    path = HOME / f"{name.replace(' ', '-')}-{key.hexdigest()}.gguf"
     if not path.exists():
         begun = time.perf_counter()
         say(f"making the model {name} (random weights, {shape.vocabulary:,} tokens) ...")
@@ -160,7 +169,7 @@ def _write(path: Path, name: str, shape: Shape, tokens: list[str], merges: list[
         _describe(writer, name, shape)
         _add_vocabulary(writer, tokens, merges, control)
         silent = [index for index, token in enumerate(tokens) if token in control]
-        _fill(writer, shape, silent)
+        _fill(writer, shape, quantization(name), silent)
 
 
 def _describe(writer: Any, name: str, shape: Shape) -> None:
@@ -175,7 +184,7 @@ def _describe(writer: Any, name: str, shape: Shape) -> None:
     writer.add_rope_freq_base(500_000.0)
     writer.add_rope_dimension_count(shape.width // shape.heads)
     writer.add_vocab_size(shape.vocabulary)
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
+    writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{quantization(name)}"])
     writer.add_chat_template(_TEMPLATE)
 
 
@@ -194,13 +203,14 @@ def _add_vocabulary(
     writer.add_add_bos_token(True)
 
 
-def _fill(writer: Any, shape: Shape, silent: list[int]) -> None:
+def _fill(writer: Any, shape: Shape, kind: str, silent: list[int]) -> None:
     """Write the tensors one by one, so that a large model needs little memory."""
     matrices, norms = _matrices(shape), _norms(shape)
     for tensor, (rows, columns, _) in matrices.items():
-        row = columns // _BLOCK * (_BLOCK + 2)
-        kind = gguf.GGMLQuantizationType.Q8_0
-        writer.add_tensor_info(tensor, (rows, row), np.dtype(np.uint8), rows * row, kind)
+        row = columns // _BLOCK * _BYTES[kind]
+        writer.add_tensor_info(
+            tensor, (rows, row), np.dtype(np.uint8), rows * row, gguf.GGMLQuantizationType[kind]
+        )
     for tensor in norms:
         writer.add_tensor_info(tensor, (shape.width,), np.dtype(np.float32), shape.width * 4)
     writer.write_header_to_file()
@@ -211,7 +221,7 @@ def _fill(writer: Any, shape: Shape, silent: list[int]) -> None:
         blocks = _blocks(random, rows, columns, scale)
         if tensor == "token_embd.weight":
             blocks[silent] = 0  # their scores are 0, below the best: no reply ends by chance
-        writer.write_tensor_data(blocks)
+        writer.write_tensor_data(_in_kind(blocks, kind))
     for _ in norms:
         writer.write_tensor_data(np.ones(shape.width, np.float32))
 
@@ -251,10 +261,19 @@ def _blocks(
     return blocks.reshape(rows, -1)
 
 
+def _in_kind(blocks: NDArray[np.uint8], kind: str) -> NDArray[np.uint8]:
+    """Return a matrix that is in Q8_0 in another kind of blocks."""
+    if kind == "Q8_0":
+        return blocks
+    weights = gguf.dequantize(blocks, gguf.GGMLQuantizationType.Q8_0)
+    found: NDArray[np.uint8] = gguf.quantize(weights, gguf.GGMLQuantizationType[kind])
+    return found
+
+
 def main() -> None:
     """Write the models that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*SHAPES], default=["44M", "213M"])
+    parser.add_argument("names", nargs="*", choices=NAMES, default=["44M", "213M"])
     for name in parser.parse_args().names:
         print(model_file(name))
 

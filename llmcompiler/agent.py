@@ -30,11 +30,11 @@ from llmcompiler.plan import Plan
 from llmcompiler.registry import bundled_tools, load_model, load_planner
 from llmcompiler.result import Paused, Result
 from llmcompiler.roles import Foresees, Planner, TurnRequest
-from llmcompiler.run import Run
+from llmcompiler.run import Run, text_of
 from llmcompiler.setup import Setup
 from llmcompiler.toolbox import Toolbox, ToolLike
 from llmcompiler.trace import Estimate, estimate
-from llmcompiler.transcript import Transcript
+from llmcompiler.transcript import Request, Transcript, Turn
 
 if TYPE_CHECKING:
     from llmcompiler.recall import Recall
@@ -301,8 +301,18 @@ class Agent(Generic[Out]):
         return _checked(run.result)
 
     def estimate(self, plan: Plan) -> Estimate:
-        """Say what a plan would take: calls, and seconds as far as its tools' durations are known."""
-        return estimate(plan, self._setup.durations.usual)
+        """Say what a plan would take: calls, tokens, and seconds as far as they were learned."""
+        setup = self._setup
+        found = estimate(plan, setup.durations.usual)
+        asks = {name for name, tool in setup.toolbox.items() if tool.approve is not None}
+        approved = [task.id for task in plan if task.policy.approve or task.tool in asks]
+        told: tuple[Message, ...] = ()
+        if isinstance(setup.planner, Foresees) and plan.tasks:
+            transcript = Transcript((Request(plan.request or ""), Turn(text_of(plan))))
+            asking = TurnRequest(transcript, setup.toolbox, "join", 1, setup.output.schema)
+            told = setup.planner.foreseen(asking)
+        tokens = sum(len(message.text) for message in told) // 4
+        return replace(found, approvals=tuple(approved), tokens=tokens or None)
 
     @contextmanager
     def override(

@@ -51,7 +51,7 @@ from llmcompiler.transcript import (
 )
 from llmcompiler.turns import Counts, Turns
 
-__all__ = ["Run"]
+__all__ = ["Run", "text_of"]
 
 Out = TypeVar("Out", default=str)
 
@@ -241,7 +241,7 @@ class Run(Generic[Out]):
         self._draft.join(plan.joins)
         self._draft.close()
         if self._request is not None:
-            self._conversation.say(Turn(_written(plan)))
+            self._conversation.say(Turn(text_of(plan)))
         if await self._taking.settle(executor) and self._request is not None:
             self._taking.observe(executor)
             await self._taking.take(executor, *self._taking.after_observations())
@@ -311,7 +311,7 @@ class Run(Generic[Out]):
         return RunContext(self._deps, self._emitter.run_id, step, self._tools_llm, progress)
 
 
-def _written(plan: Plan) -> str:
+def text_of(plan: Plan) -> str:
     """Write a plan that was handed in as the model would have, or as JSON where it could not."""
     try:
         return write_plan(plan)

@@ -14,13 +14,15 @@ __all__ = ["Batch", "Row", "Waiting", "next_batch"]
 class Row(NamedTuple):
     """Tokens of one sequence for one forward pass; the first stands at `position`.
 
-    Scores are wanted behind the last `outputs` of them.
+    Scores are wanted behind the last `outputs` of them. The last `filling` are nobody's guess: they
+    only make the pass one of a size that costs less.
     """
 
     slot: int
     position: int
     tokens: tuple[int, ...]
     outputs: int = 0
+    filling: int = 0
 
 
 class Batch(NamedTuple):
@@ -43,6 +45,26 @@ class Batch(NamedTuple):
                 for row in self.rows
             )
         )
+
+    def filled(self, size: int, n_ctx: int) -> Batch:
+        """Return it with `size` tokens, if a sequence of at most `n_ctx` has room for more of them.
+
+        A token is repeated as if it were a guess: should it be right, so much the better.
+        """
+        count = size - self.size
+        place = min(
+            (place for place, row in enumerate(self.rows) if row.outputs),
+            key=lambda place: self.rows[place].position,
+            default=None,
+        )
+        if count <= 0 or place is None:
+            return self
+        row = self.rows[place]
+        if row.position + len(row.tokens) + count > n_ctx:
+            return self
+        tokens = (*row.tokens, *row.tokens[-1:] * count)
+        longer = Row(row.slot, row.position, tokens, row.outputs + count, count)
+        return Batch((*self.rows[:place], longer, *self.rows[place + 1 :]))
 
 
 class Waiting(NamedTuple):

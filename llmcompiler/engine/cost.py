@@ -18,14 +18,17 @@ from llmcompiler.errors import ConfigurationError
 
 __all__ = ["WIDTHS", "CostCurve", "DraftPolicy", "Evaluates", "measure"]
 
-WIDTHS: Final = (1, 2, 4, 8, 16, 32)
-"""How many tokens the measured passes have."""
+WIDTHS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 32)
+"""How many tokens the measured passes have: all that short passes have, as some kernels take
+tokens by fours and pay for every one left over."""
 
 _ROUNDS: Final = 2
 _STRIDE: Final = 7919  # tokens far apart, as experts and embeddings see them in a text
 _TICK: Final = 1e-9  # a clock that stood still
 _SURE: Final = 0.97  # no guess is likelier than this
 _GAIN: Final = 1.02  # less is within what a measurement is wrong by
+_FOUR: Final = 4  # how many tokens such kernels take together
+_FILLED: Final = 0.95  # of a pass's cost: only if it costs less than that when filled up, it is
 _WIDE: Final = 8  # requests that share a pass; with more, guessing takes longer than it saves
 _FADE: Final = 0.9
 _PRIOR: Final = 0.7
@@ -64,15 +67,25 @@ class Evaluates(Protocol):
 class CostCurve:
     """Seconds of a forward pass by the number of its tokens, all of whose scores are wanted.
 
-    Made of measured `points` and linear between them. Beyond the last a token costs what those of
-    that pass cost on average, or what the last ones did, if that is more. No pass costs more than a
-    longer one: a point above a later one was held up by something and comes down to it.
+    Made of measured `points` and linear between them; a longer pass may cost less than a shorter
+    one. What passes of 5, 6 and 7 tokens cost beyond the line from 4 to 8 is added beyond 8 as well,
+    to 1, 2 and 3 tokens more than a multiple of four. Beyond the last point a token costs what those
+    of that pass cost on average, or what the last ones did, if that is more.
 
     Raises:
         ConfigurationError: there is no point, or one is not a positive number of tokens and seconds.
     """
 
-    __slots__ = ("_hopeless", "_seconds", "_slope", "_tokens")
+    __slots__ = (
+        "_costs",
+        "_cuts",
+        "_filled",
+        "_hopeless",
+        "_seconds",
+        "_slope",
+        "_teeth",
+        "_tokens",
+    )
 
     def __init__(self, points: Mapping[int, float]) -> None:
         if not points or not all(
@@ -83,13 +96,12 @@ class CostCurve:
                 f"measure it anew"
             )
         self._hopeless: dict[tuple[int, int], bool] = {}
+        self._filled: dict[int, int] = {}
+        self._costs: dict[int, float] = {}
+        self._cuts: list[tuple[float, int]] = [(0.0, 0)]  # for so many: seconds, and the first pass
         self._tokens = sorted(points)
-        self._seconds: list[float] = []
-        least = math.inf
-        for tokens in reversed(self._tokens):
-            least = min(least, points[tokens])
-            self._seconds.append(least)
-        self._seconds.reverse()
+        self._seconds = [points[tokens] for tokens in self._tokens]
+        self._teeth = _teeth(points)
         self._slope = self._seconds[-1] / self._tokens[-1]
         if len(self._tokens) > 1:
             rise = self._seconds[-1] - self._seconds[-2]
@@ -122,7 +134,40 @@ class CostCurve:
             return seconds[place]
         left, right = known[place - 1], known[place]
         share = (tokens - left) / (right - left)
-        return seconds[place - 1] + share * (seconds[place] - seconds[place - 1])
+        line = seconds[place - 1] + share * (seconds[place] - seconds[place - 1])
+        return line if left < 2 * _FOUR else line + self._teeth[tokens % _FOUR]
+
+    def filled(self, tokens: int) -> int:
+        """Return up to how many a pass of `tokens` is best filled with some that nobody needs.
+
+        More than `tokens` only where that is clearly cheaper, and at most 3 more.
+        """
+        found = self._filled.get(tokens)
+        if found is None:
+            found = min(range(tokens, tokens + _FOUR), key=self.seconds)
+            if self.seconds(found) > _FILLED * self.seconds(tokens):
+                found = tokens
+            self._filled[tokens] = found
+        return found
+
+    def cost(self, tokens: int) -> float:
+        """Return what a pass of `tokens` costs when it is filled up where that is cheaper."""
+        found = self._costs.get(tokens)
+        if found is None:
+            found = self._costs[tokens] = self.seconds(self.filled(tokens))
+        return found
+
+    def certain(self, tokens: int, requests: int) -> float:
+        """Return what `tokens` that `requests` need cost beyond one for each; one alone may cut them."""
+        together = self._cut(tokens)[0] if requests == 1 else self.cost(tokens)
+        return together - self.cost(min(tokens, requests))
+
+    def cut(self, tokens: int) -> int:
+        """Return how many of `tokens` that are certain to compute next, so that all cost the least.
+
+        On some machines a pass of a few tokens costs more than as many passes of one.
+        """
+        return self._cut(tokens)[1]
 
     def hopeless(self, tokens: int, requests: int) -> bool:
         """Say whether a pass of `tokens` for `requests` gains nothing by any number of right drafts."""
@@ -130,9 +175,10 @@ class CostCurve:
             return True
         known = self._hopeless.get((tokens, requests))
         if known is None:
-            least = _GAIN * requests / self.seconds(tokens)
+            plain, extra = self.cost(min(tokens, requests)), self.certain(tokens, requests)
             known = self._hopeless[tokens, requests] = all(
-                (requests + count * _SURE) / self.seconds(tokens + count) <= least
+                (requests + count * _SURE) * plain
+                <= _GAIN * requests * (self.cost(tokens + count) - extra)
                 for count in range(1, LONGEST + 1)
             )
         return known
@@ -155,6 +201,26 @@ class CostCurve:
             raise ConfigurationError("a saved cost curve cannot be read: measure it anew") from None
         return cls(points)
 
+    def _cut(self, tokens: int) -> tuple[float, int]:
+        cuts = self._cuts
+        for count in range(len(cuts), tokens + 1):
+            ways = (
+                (self.cost(first) + cuts[count - first][0], -first) for first in range(1, count)
+            )
+            seconds, first = min(ways, default=(math.inf, 0))
+            whole = self.cost(count)
+            cuts.append((whole, count) if whole <= seconds else (seconds, -first))
+        return cuts[tokens]
+
+
+def _teeth(points: Mapping[int, float]) -> tuple[float, ...]:
+    """Return what 0 to 3 tokens behind a multiple of four cost beyond the line to the next."""
+    if not all(tokens in points for tokens in range(_FOUR, 2 * _FOUR + 1)):
+        return (0.0,) * _FOUR
+    low, high = points[_FOUR], points[2 * _FOUR]
+    lines = (low + (high - low) * rest / _FOUR for rest in range(_FOUR))
+    return tuple(max(0.0, points[_FOUR + rest] - line) for rest, line in enumerate(lines))
+
 
 def measure(
     context: Evaluates,
@@ -163,22 +229,30 @@ def measure(
     widths: Sequence[int] = WIDTHS,
     budget: float = 1.0,
     clock: Callable[[], float] = perf_counter,
+    known: dict[int, list[float]] | None = None,
+    pause: Callable[[], None] = lambda: None,
 ) -> CostCurve:
     """Measure passes of `widths` tokens in `slot`, which must be empty and is so afterwards.
 
-    Each is measured twice, and the quicker pass counts. What would not fit into `budget` seconds,
-    were its tokens no cheaper than those before, is left out. The first pass only warms up, unless
-    the budget allows no other.
+    Each is measured twice, and the quicker pass counts; powers of two come first. What would not fit
+    into `budget` seconds, were its tokens no cheaper than those of fewer, is left out. The first pass
+    only warms up, unless the budget allows no other.
+
+    `pause` is called between passes and may raise. What was measured by then is in `known`, the
+    seconds of the passes by their tokens; given again, they are not measured once more.
 
     Raises:
         ModelError: the context could not compute.
     """
     most = min(context.batch, context.n_ctx)
-    fitting = sorted({width for width in widths if 1 <= width <= most} | {1})
-    best: dict[int, float] = {}
+    fitting = {width for width in widths if 1 <= width <= most} | {1}
+    order = sorted(fitting, key=lambda width: (width & (width - 1) != 0, width))
+    taken = {} if known is None else known
+    best = {width: min(seconds) for width, seconds in taken.items()}
     begun = clock()
 
     def pass_of(width: int) -> float:
+        pause()
         tokens = tuple(place * _STRIDE % context.n_vocab for place in range(width))
         start = clock()
         context.evaluate(Batch((Row(slot, 0, tokens, width),)))
@@ -186,15 +260,16 @@ def measure(
         context.clear(slot)
         return max(seconds, _TICK)
 
-    warm = a_token = pass_of(1)
-    for _ in range(_ROUNDS):
-        for width in fitting:
-            expected = best.get(width, a_token * width)
-            if expected > budget - (clock() - begun):
-                break
-            seconds = pass_of(width)
-            best[width] = min(seconds, best.get(width, seconds))
-            a_token = best[width] / width
+    warm = pass_of(1)
+    for measured in range(_ROUNDS):
+        for width in order:
+            if len(taken.get(width, ())) > measured:
+                continue
+            fewer = max((other for other in best if other < width), default=0)
+            a_token = best[fewer] / fewer if fewer else warm
+            if best.get(width, a_token * width) <= budget - (clock() - begun):
+                taken[width] = [*taken.get(width, ()), pass_of(width)]
+                best[width] = min(taken[width])
     return CostCurve(best or {1: warm})
 
 
@@ -204,7 +279,9 @@ class DraftPolicy:
     So many that the most tokens are expected for the time: a pass gives one token for each of the
     requests in it, and with k drafts the number of them that will be accepted more; nothing is
     added where that gains less than two hundredths. In a wide pass another token costs about as
-    much as it brings, and drafts end there by themselves.
+    much as it brings, and drafts end there by themselves. A pass is taken to be filled up where
+    that makes it cheaper, and what tokens cost that are certain is not counted: it is paid anyway,
+    and a right guess saves no more than a pass without them.
 
     Where guessing itself costs time, the share of right guesses lately decides whether to guess at
     all. When that stopped, a short guess is tried now and then, for a few hundredths of the time.
@@ -237,14 +314,14 @@ class DraftPolicy:
         every draft of up to `LONGEST` has the rate of late. `price` is what making one costs, in
         seconds.
         """
-        curve = self._curve.seconds
-        best, most = 0, _GAIN * requests / curve(tokens)
+        cost, extra = self._curve.cost, self._curve.certain(tokens, requests)
+        best, most = 0, _GAIN * requests / cost(min(tokens, requests))
         expected, alive = float(requests), 1.0
         rates = repeat(self.rate, LONGEST) if chances is None else chances
         for count, chance in enumerate(rates, 1):
             alive *= min(chance, _SURE)
             expected += alive
-            worth = expected / (curve(tokens + count) + count * price)
+            worth = expected / max(cost(tokens + count) - extra + count * price, _TICK)
             if worth > most:
                 best, most = count, worth
         return best
@@ -279,12 +356,8 @@ class DraftPolicy:
         return guess[: self.length(tokens, drafts.chances[: len(guess)], requests=requests)]
 
     def width(self, tokens: int) -> int:
-        """Return how many of `tokens` that are certain to compute in one pass: the cheapest each.
-
-        On some machines a pass of a few tokens costs more than as many passes of one.
-        """
-        curve = self._curve.seconds
-        return min(range(tokens, 0, -1), key=lambda count: curve(count) / count)
+        """Return how many of `tokens` that are certain to compute in the next pass."""
+        return self._curve.cut(tokens)
 
     def observe(self, drafted: int, accepted: int) -> None:
         """Note that the first `accepted` of `drafted` tokens were right; the one behind was not."""
@@ -297,7 +370,7 @@ class DraftPolicy:
         length = self.length(tokens, requests=requests, price=price)
         if length:
             return length
-        curve = self._curve.seconds
+        curve = self._curve.cost
         self._missed += curve(tokens)
         hoped = self.length(tokens, [1.0] * LONGEST, requests=requests, price=price)
         cost = curve(tokens + _TRIAL) - curve(tokens) + _TRIAL * price

@@ -116,6 +116,20 @@ class Live:
         self._reached = min(self.sequence.evaluated, self.sequence.prompt_length)
         self.resumed = True
 
+    def plain(self, requests: int) -> Row | None:
+        """Return its row in a pass that `requests` decode in with a token each, and no more.
+
+        None if it has another number of tokens, or drafts may be worth their time.
+        """
+        sequence = self.sequence
+        at = sequence.evaluated
+        guesses = self._open_drafts is not None and self._policy
+        if not self.decoding or len(sequence.tokens) - at != 1:
+            return None
+        if guesses and not guesses.hopeless(requests, requests):
+            return None
+        return Row(self.slot, at, (sequence.tokens[at],), 1)
+
     def waiting(self, budget: int, width: int, requests: int) -> Waiting:
         """Say what is to be computed next, in a pass of `width` tokens that `requests` decode in."""
         sequence = self.sequence
@@ -150,10 +164,11 @@ class Live:
         before = sequence.generated_length
         accepted, reason = self._walk(drafts, scores)
         self.meter.arrived(sequence.generated_length - before)
-        if drafts and self._policy is not None:
-            self._policy.observe(len(drafts), accepted)
-            self.meter.drafted += len(drafts)
-            self.meter.accepted += accepted
+        drafted = len(drafts) - row.filling
+        if drafted and self._policy is not None:
+            self._policy.observe(drafted, min(accepted, drafted))
+            self.meter.drafted += drafted
+            self.meter.accepted += min(accepted, drafted)
         return count - len(drafts) + accepted, reason
 
     def spoken(self) -> tuple[str, tuple[Logprob, ...]]:

@@ -51,7 +51,7 @@ _EXIT_PATIENCE = 10.0  # seconds that an exiting interpreter waits for the step 
 _INDEXED = 4096  # tokens at a prompt's end that drafts are copied from
 _TRIES = 20  # to measure that curve while nobody asks
 _PATIENCE = 0.03  # seconds that somebody who comes meanwhile is let wait
-_MEASURING = 0.5  # seconds for measuring the cost curve
+_MEASURING = 1.0  # seconds for measuring the cost curve
 
 
 class Engine:
@@ -161,6 +161,7 @@ class _Setting:
         self._wanted = tuple((model.header.text(METADATA_KEY) or "").split(","))
         self._guesser: DraftEngine | None = None
         self._curve: CostCurve | None = None
+        self._passes: dict[int, list[float]] = {}  # measured for that curve so far
         self._read = False
         self._tries = _TRIES
         if options.draft_model is not None:
@@ -182,6 +183,7 @@ class _Setting:
                 open_live=self._live,
                 open_context=self._context,
                 chore=self._prepare,
+                fill=self._fill,
                 rows=min(options.rows, context.n_slots),
                 alone=options.reproducible,
             )
@@ -216,22 +218,30 @@ class _Setting:
         return self._curve is None and self._tries > 0
 
     def _measure(self, somebody: Callable[[], bool]) -> None:
-        def clock() -> float:
+        def pause() -> None:
             if time.perf_counter() > patience and self._tries > 1 and somebody():
                 raise _Interrupted
-            return now()
 
-        now = time.perf_counter if self._options.n_gpu_layers else time.thread_time
         # Who comes waits a moment; but where somebody always comes, one has to wait once for all.
         patience = time.perf_counter() + _PATIENCE
         context, slot = self.worker.context, self.seats.spare(WIDTHS[-1])
         if slot is None:
             raise _Interrupted
         try:
-            # On the CPU alone, what other programs do is not to count.
-            self._curve = measure(context, slot=slot, budget=_MEASURING, clock=clock)
+            self._curve = measure(
+                context,
+                slot=slot,
+                budget=_MEASURING,
+                # On the CPU alone, what other programs do is not to count.
+                clock=time.perf_counter if self._options.n_gpu_layers else time.thread_time,
+                known=self._passes,
+                pause=pause,
+            )
         finally:
             context.clear(slot)
+
+    def _fill(self, tokens: int) -> int:
+        return tokens if self._curve is None else self._curve.filled(tokens)
 
     def _context(self) -> Context:
         return Context(

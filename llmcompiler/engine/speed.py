@@ -151,7 +151,7 @@ def _alone(
         decode = measure_decode(context, 8 if quick else 48, clock=clock)
         tell("passes")
         best: dict[int, float] = {}
-        for _ in range(1 if quick else 4):
+        for _ in range(1 if quick else 3):
             curve = measure(context, budget=2.0 if quick else 10.0, clock=clock)
             for width in WIDTHS:
                 if width <= context.batch:

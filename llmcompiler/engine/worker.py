@@ -11,11 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
-from llmcompiler.engine.batcher import Batch, Waiting, next_batch
+from llmcompiler.engine.batcher import Batch
 from llmcompiler.engine.cache import common_prefix
 from llmcompiler.engine.context import Broken, Context, NoRoom
 from llmcompiler.engine.inbox import CLOSED, Inbox
 from llmcompiler.engine.live import Live
+from llmcompiler.engine.next_pass import next_pass
 from llmcompiler.engine.request import BACKGROUND, Ended, Failed, Job, Piece, Progress
 from llmcompiler.engine.seats import Seats
 from llmcompiler.engine.threads import ThreadShare
@@ -32,7 +33,8 @@ _WORTH = 16  # tokens; for fewer nobody waits
 class Desk:
     """What a worker works with; `open_context` makes the context anew when it broke.
 
-    `chore` is what else there is to do while nobody asks, see `Inbox`.
+    `chore` is what else there is to do while nobody asks, see `Inbox`; `fill` says up to how many
+    tokens a pass of so many is best filled.
     """
 
     context: Context
@@ -41,6 +43,7 @@ class Desk:
     open_live: Callable[[Job, int], Live]
     open_context: Callable[[], Context]
     chore: Callable[[Callable[[], bool]], bool]
+    fill: Callable[[int], int]
     rows: int
     alone: bool
 
@@ -281,24 +284,17 @@ class Worker:
 
     def _batch(self) -> Batch | None:
         """Choose what is computed next; None if nobody is left for whom it could be."""
-        live = sorted(self._live, key=Live.urgency)
+        budget = self.context.batch
         if self._desk.alone:  # in turn, and what is computed ahead only if there is nobody else
-            live = [min(self._live, key=lambda each: each.priority >= BACKGROUND)]
-            self._live.remove(live[0])
-            self._live.append(live[0])
-        pending = [each.pending for each in live if each.decoding]
-        budget, width = self.context.batch, sum(pending)
-        waiting: list[Waiting] = []
-        for each in live:
-            try:
-                waiting.append(each.waiting(budget, width, len(pending)))
-            except Exception as error:  # noqa: BLE001 - the thread must outlive any request
-                self._fail(each, error)
-                continue
-            width += len(waiting[-1].drafts)
-        if not waiting:
+            first = min(self._live, key=lambda each: each.priority >= BACKGROUND)
+            self._live.remove(first)
+            self._live.append(first)
+            return next_pass([first], budget, self._fail, alone=True)
+        batch = next_pass(sorted(self._live, key=Live.urgency), budget, self._fail)
+        if batch is None:
             return None
-        return next_batch(waiting, budget, alone=self._desk.alone)
+        size = self._desk.fill(batch.size)
+        return batch.filled(size, self.context.n_ctx) if batch.size < size <= budget else batch
 
     def _compute(self, batch: Batch) -> None:
         begun = perf_counter()

@@ -24,7 +24,8 @@ class Estimate:
     is the same after equal reads are merged. `path` is the longest chain by learned durations, in
     seconds; tools in `unknown` have none and count as nothing in it. `width` is how many steps can
     run at once; `writes` and `approvals` name the steps that change something and those that
-    somebody must approve.
+    somebody must approve. `tokens` is about how many the model reads for the answer, results left
+    aside: a quarter of the letters; None where that was not asked for.
     """
 
     steps: int
@@ -36,6 +37,7 @@ class Estimate:
     width: int
     writes: tuple[TaskId, ...]
     approvals: tuple[TaskId, ...]
+    tokens: int | None = None
 
     @property
     def text(self) -> str:
@@ -56,6 +58,8 @@ class Estimate:
             lines.append(f"writes: {step_list(self.writes)}")
         if self.approvals:
             lines.append(f"needs approval: {step_list(self.approvals)}")
+        if self.tokens is not None:
+            lines.append(f"about {self.tokens:,} tokens to read for the answer, beside the results")
         return "\n".join(lines)
 
     def _path_text(self) -> str:

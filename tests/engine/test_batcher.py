@@ -96,3 +96,18 @@ def test_whatever_waits_the_batch_is_lawful(
             len(row.tokens) - len(each.tokens) + 1 if whole and each.choice else 0
         )
         assert row.tokens[: len(each.tokens)] == each.tokens[: len(row.tokens)]
+
+
+def test_a_pass_is_filled_up_behind_the_shortest_text_that_is_scored() -> None:
+    rows = (Row(0, 3, (5, 6)), Row(1, 40, (7,), 1), Row(2, 20, (8, 9), 2))
+    batch = Batch(rows).filled(8, 64)
+    assert batch.rows == (*rows[:2], Row(2, 20, (8, 9, 9, 9, 9), 5, 3))
+    assert batch.bare().rows == (*rows[:2], Row(2, 20, (8,), 1))
+
+
+def test_a_pass_is_not_filled_up_where_there_is_no_place() -> None:
+    scored, other = Batch((Row(0, 62, (7,), 1),)), Batch((Row(0, 3, (5, 6)),))
+    assert scored.filled(2, 64).size == 2
+    assert scored.filled(3, 64) == scored
+    assert scored.filled(1, 64) == scored
+    assert other.filled(4, 64) == other
