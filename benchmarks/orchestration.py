@@ -91,7 +91,7 @@ def sleeper(name: str, seconds: float) -> Tool[..., Any]:
         """Take its time."""
         if seconds:
             await anyio.sleep(seconds)
-        return query
+        return f"{query}."  # no two calls of a chain are the same
 
     return sleep
 
@@ -175,8 +175,8 @@ async def run_case(case: Case) -> float:
 
 @tool
 async def nop(x: int) -> int:
-    """Do nothing."""
-    return x
+    """Count on: no two calls of a chain are the same."""
+    return x + 1
 
 
 def no_context(step: TaskId, progress: Progress) -> RunContext[Any]:

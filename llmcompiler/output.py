@@ -5,7 +5,9 @@ It does not know models or runs; pydantic does the reading.
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, cast
 
@@ -15,6 +17,7 @@ from typing_extensions import TypeVar
 
 from llmcompiler.errors import ConfigurationError
 from llmcompiler.signature import without_titles
+from llmcompiler.types import Type, problem
 
 __all__ = ["OutputType"]
 
@@ -28,6 +31,11 @@ class OutputType(Generic[Out]):
 
     adapter: TypeAdapter[Out] | None
     schema: dict[str, Any] | None
+
+    @classmethod
+    def of_schema(cls, schema: Mapping[str, Any]) -> OutputType[Out]:
+        """Describe JSON of a JSON Schema; the output is then the JSON itself."""
+        return cls(None, dict(schema))
 
     @classmethod
     def of(cls, kind: type[Out]) -> OutputType[Out]:
@@ -45,12 +53,24 @@ class OutputType(Generic[Out]):
 
     def read(self, text: str) -> tuple[Out | None, str | None]:
         """Return the value that `text` is, and no problem; or None and why it is none."""
-        if self.adapter is None:
+        if self.adapter is None and self.schema is None:
             return cast("Out", text), None
         fenced = _FENCE.match(text)
+        if self.adapter is None:
+            return self._read_json(fenced[1] if fenced else text)
         try:
             return self.adapter.validate_json(fenced[1] if fenced else text), None
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
             return None, f"the answer is not of the type asked for: {where or 'it'}: {first['msg']}"
+
+    def _read_json(self, text: str) -> tuple[Out | None, str | None]:
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            return None, f"the answer is not JSON: {error}"
+        wrong = problem(value, Type.of(self.schema or {}), "it")
+        if wrong is not None:
+            return None, f"the answer is not of the type asked for: {wrong}"
+        return cast("Out", value), None

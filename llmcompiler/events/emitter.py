@@ -5,10 +5,14 @@ It does not know what the events mean.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, TypeAlias
+
+import anyio
 
 from llmcompiler.events.kinds import Event
 
@@ -38,8 +42,8 @@ class Emitter:
         told: int = 0,
     ) -> None:
         self.run_id = run_id
-        self._clock = clock
-        self._zero = clock() - elapsed
+        self._clock = _direct(clock)
+        self._zero = self._clock() - elapsed
         self._seq = told
         self._sinks = list(sinks)
 
@@ -62,6 +66,18 @@ class Emitter:
             except Exception:  # noqa: BLE001 - a reader may fail in any way, and is named in the log
                 _log.exception("a reader of events failed and is not told any more")
                 self._sinks = [other for other in self._sinks if other is not sink]
+
+
+def _direct(clock: Callable[[], float]) -> Callable[[], float]:
+    """Return what `clock` reads, where it looks up the event loop at every reading."""
+    if clock is not anyio.current_time:
+        return clock
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # another kind of loop
+        return clock
+    own = type(loop).time is not asyncio.BaseEventLoop.time
+    return loop.time if own else time.monotonic
 
 
 @cache

@@ -129,10 +129,14 @@ class PlanIgnored(_Stamped):
 
 @dataclass(slots=True)
 class PlanFinished(_Stamped):
-    """The plan is sealed: no step will be added to it. `joins` names what the joiner needs."""
+    """No step will be added to the plan. `joins` names what the joiner needs.
+
+    It is not `whole` if it was broken off: nothing of it that writes starts any more.
+    """
 
     steps: int
     joins: tuple[TaskId, ...] | None
+    whole: bool = True
     type: Literal["plan_finished"] = "plan_finished"
 
 

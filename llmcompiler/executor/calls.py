@@ -8,13 +8,15 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import anyio
 import anyio.from_thread
 
 from llmcompiler.errors import ToolArgumentError, ToolError, ToolTimeoutError
-from llmcompiler.events import Emitter, PassApplied, StepFellBack, StepProgress, StepRetrying
+from llmcompiler.events import Emitter, StepFellBack, StepProgress, StepRetrying
+from llmcompiler.executor.hedge import Hedges, patience
 from llmcompiler.executor.queue import Queue
 from llmcompiler.passes import Durations, Passes
 from llmcompiler.plan import Failed, Json, Ok, Outcome, Task, TaskId
@@ -44,6 +46,7 @@ class Caller:
         under_way: Callable[[Task], bool],
         lets: Callable[[Task, Tool[..., Any], Mapping[str, Json]], bool],
         queue: Queue,
+        hedges: Hedges,
         durations: Durations,
         passes: Passes,
         threads: int,
@@ -54,6 +57,7 @@ class Caller:
         self._under_way = under_way
         self._lets = lets
         self._queue = queue
+        self._hedges = hedges
         self._durations = durations
         self._passes = passes
         self._threads = anyio.CapacityLimiter(threads)
@@ -62,7 +66,10 @@ class Caller:
         self, task: Task, tool: Tool[..., Any], args: Mapping[str, Json]
     ) -> tuple[Outcome, Tool[..., Any]]:
         """Call the tool and, where it failed for good, its fallbacks; say which tool it was."""
-        outcome = await self._tried(task, tool, args)
+        try:
+            return Ok(await self._attempt(task, tool, args)), tool
+        except BaseException as error:  # noqa: BLE001 - SystemExit and foreign panics are no Exception
+            outcome = await self._after(task, tool, args, error)
         if tool.fallback is None or not isinstance(outcome, Failed):
             return outcome, tool
         return await self.instead(task, tool, args, outcome)
@@ -114,19 +121,15 @@ class Caller:
         try:
             return Ok(await self._attempt(task, tool, args))
         except BaseException as error:  # noqa: BLE001 - SystemExit and foreign panics are no Exception
-            retry = _retry_of(task, tool)
-            if not (retry.attempts and tool.repeatable and _worth_another_try(error)):
-                return _caught(error, 1)
-            return await self._tried_again(task, tool, args, retry, error)
+            return await self._after(task, tool, args, error)
 
-    async def _tried_again(
-        self,
-        task: Task,
-        tool: Tool[..., Any],
-        args: Mapping[str, Json],
-        retry: Retry,
-        first: BaseException,
+    async def _after(
+        self, task: Task, tool: Tool[..., Any], args: Mapping[str, Json], first: BaseException
     ) -> Outcome:
+        """Make a call again that raised `first`, where the tool allows it."""
+        retry = _retry_of(task, tool)
+        if not (retry.attempts and tool.repeatable and _worth_another_try(first)):
+            return _caught(first, 1)
         attempts = 1
 
         async def attempt() -> Json:
@@ -146,79 +149,27 @@ class Caller:
     async def _attempt(self, task: Task, tool: Tool[..., Any], args: Mapping[str, Json]) -> Json:
         seconds = tool.timeout if task.policy.timeout is None else task.policy.timeout
         context = self._context_for(task, tool.is_async) if tool.wants_context else None
-        usual = self._patience(tool) if self._passes.hedge else None
+        usual = self._usual(tool) if self._passes.hedge else None
         begun = self._emitter.now()
-        if usual is None:
-            making = tool.invoke(args, context, self._threads)
+        if usual is not None:
+            make = partial(tool.invoke, args, context, self._threads)
+            value = await self._hedges.make(task, tool, make, patience(usual), seconds)
+        elif seconds is None:
+            value = await tool.invoke(args, context, self._threads)
         else:
-            making = self._hedged(task, tool, args, context, usual)
-        if seconds is None:
-            value = await making
-            self._durations.learn(tool.name, self._emitter.now() - begun)
-            return value
-        with anyio.move_on_after(seconds):
-            value = await making
-            self._durations.learn(tool.name, self._emitter.now() - begun)
-            return value
-        raise ToolTimeoutError(seconds)
+            with anyio.move_on_after(seconds):
+                value = await tool.invoke(args, context, self._threads)
+                self._durations.learn(tool.name, self._emitter.now() - begun)
+                return value
+            raise ToolTimeoutError(seconds)
+        self._durations.learn(tool.name, self._emitter.now() - begun)
+        return value
 
-    def _patience(self, tool: Tool[..., Any]) -> float | None:
-        """Return after how many seconds a second call is made; None if none is."""
+    def _usual(self, tool: Tool[..., Any]) -> float | None:
+        """Return what few calls take longer than; None if it is not known or matters not."""
         if not tool.repeatable:
             return None
         return self._durations.percentile(tool.name, self._passes.hedge_percentile)
-
-    async def _hedged(
-        self,
-        task: Task,
-        tool: Tool[..., Any],
-        args: Mapping[str, Json],
-        context: RunContext[Any] | None,
-        usual: float,
-    ) -> Json:
-        """Make the call, and once more if it is slow and there is room; the first success counts."""
-        values: list[Json] = []
-        errors: list[BaseException] = []
-        running = 0
-        over = anyio.Event()
-
-        async def call() -> None:
-            nonlocal running
-            running += 1
-            try:
-                values.append(await tool.invoke(args, context, self._threads))
-            except anyio.get_cancelled_exc_class() as error:
-                if anyio.current_effective_deadline() == -math.inf:
-                    raise
-                errors.append(error)
-            except _PASSED_ON:
-                raise
-            except BaseException as error:  # noqa: BLE001 - raised below, if the other fails too
-                errors.append(error)
-            finally:
-                running -= 1
-                if values or not running:
-                    over.set()
-
-        twice = False
-        try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(call)
-                with anyio.move_on_after(usual):
-                    await over.wait()
-                if not over.is_set() and self._queue.spare(tool):
-                    twice = True
-                    slow = f"{tool.name} takes longer than usual ({usual:.3g} s): called once more"
-                    self._emitter.emit(PassApplied, "hedge", (task.id,), slow, 0)
-                    group.start_soon(call)
-                await over.wait()
-                group.cancel_scope.cancel()
-        finally:
-            if twice:
-                self._queue.unspare(tool)
-        if values:
-            return values[0]
-        raise errors[0]
 
     def _bulk_context(self, task: Task, tool: Tool[..., Any]) -> RunContext[Any]:
         return self._context_for(task, inspect.iscoroutinefunction(tool.bulk))

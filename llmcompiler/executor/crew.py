@@ -26,6 +26,7 @@ from llmcompiler.toolbox import Tool
 __all__ = ["Crew", "Employer"]
 
 _YIELD_AFTER = 0.005  # seconds that calls which never wait may keep the loop from its turn
+_AT_ONCE = 8  # workers that may be about to take a call: where calls never wait, few are enough
 
 
 class Employer(Protocol):
@@ -66,7 +67,9 @@ class Crew:
         self._passes = passes
         self._budget = budget
         self._handing_over = False
+        self._hired = 0  # workers that are about to take a call
         self._breath = 0.0
+        self._turn = 0
         self._stopped = False
         # One scope for each worker: the group's own would stop whoever holds the executor too.
         self._scopes: set[anyio.CancelScope] = set()
@@ -89,13 +92,19 @@ class Crew:
             self._queue.push(call)
 
     def pump(self) -> None:
-        """Put workers on what may be made now."""
+        """Hire workers for what may be made now.
+
+        Each takes its call when it begins, not now: what is added until then is weighed with it.
+        """
         if self._handing_over:  # the worker that hands an outcome over looks for itself
             return
         if self._windows:
             self._gather()
-        while (following := self._next()) is not None:
-            self._group.start_soon(self._work, following)
+        if not self._stopped:
+            wanted = min(self._queue.open, _AT_ONCE)
+            while self._hired < wanted:
+                self._hired += 1
+                self._group.start_soon(self._work)
 
     def stop(self) -> None:
         """Stop every worker for good."""
@@ -140,7 +149,7 @@ class Crew:
 
     def _next(self) -> Call | None:
         while not self._stopped and (call := self._queue.next()) is not None:
-            if call.wanted:
+            if not (call.members or call.step.dropped) or call.wanted:
                 return call
             self._queue.done(call)
             self._reuse.forget(call)
@@ -152,31 +161,34 @@ class Crew:
             self._windows.close(tool)
             self.pump()
 
-    async def _work(self, call: Call) -> None:
+    async def _work(self) -> None:
         """Make one call after the other while there are any: a chain costs no new tasks."""
-        following: Call | None = None if self._stopped else call
+        self._hired -= 1
         with self.stoppable():
+            following = self._next()
             while following is not None:
+                if self._hired < _AT_ONCE and self._queue.open > self._hired:
+                    self.pump()
                 await self._make(following)
                 self._queue.done(following)
                 if self._emitter.now() - self._breath > _YIELD_AFTER:
-                    self.pump()  # what it would make next is another's, so that it stays first
+                    turn = self._turn
+                    self._hired += 1  # it begins anew
                     await anyio.lowlevel.checkpoint()
-                    self._breath = self._emitter.now()
+                    self._hired -= 1
+                    if turn == self._turn:  # the first that goes on: for the others it goes on too
+                        self._turn += 1
+                        self._breath = self._emitter.now()
                 if self._windows:
                     self._gather()
                 following = self._next()
-                if self._queue:
-                    self.pump()
 
     async def _make(self, call: Call) -> None:
-        if not call.wanted:  # it was dropped when a worker had it already
-            self._reuse.forget(call)
-            return
-        members = [call] if not call.members else [each for each in call.members if each.wanted]
+        members = [each for each in call.members if each.wanted] or [call]
         for member in members:
             member.began = True
-            self._employer.announce(member.step)
+            if member.step.began < 0:
+                self._employer.announce(member.step)
             if member.followers is not None:
                 for follower in member.followers:
                     self._employer.announce(follower.step)
@@ -232,7 +244,7 @@ class Crew:
         if self._stopped:
             return
         self._reuse.end(call, outcome, own=giver is None or giver is call.step.tool)
-        if self._reuse.full:
+        if self._reuse.keeps and self._reuse.full:
             self._group.start_soon(self._reuse.keep)
         self._handing_over = True
         try:

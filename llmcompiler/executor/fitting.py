@@ -18,6 +18,9 @@ from llmcompiler.toolbox import Tool
 __all__ = ["Fitted", "fitted"]
 
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """A step with its arguments as the tool takes them, and what was converted in them.
@@ -32,6 +35,8 @@ class Fitted:
 
 def fitted(start: Start, tool: Tool[..., Any], lookup: Callable[[Ref], Json]) -> Fitted | Failed:
     """Check and convert what references brought; `lookup` gives what one stands for."""
+    if _PLAIN.issuperset(map(type, start.task.args.values())):
+        return Fitted(start)  # all of it was checked when the task was
     if start.elements is None:
         try:
             found = bound(start.task, start.args, tool, lookup)

@@ -27,7 +27,7 @@ class Ledger:
 
     def __init__(self, emitter: Emitter) -> None:
         self._emitter = emitter
-        self._stirred = anyio.Event()
+        self._stirred: anyio.Event | None = None  # while somebody waits
         self._mended: set[TaskId] = set()
         self.mends = False
         self.observations: list[Observation] = []
@@ -52,7 +52,7 @@ class Ledger:
     def record(self, observation: Observation) -> None:
         """Take in what became of a step for good."""
         self.observations.append(observation)
-        self._stirred.set()
+        self.stir()
         report(self._emitter, observation)
 
     def mend(self, task: TaskId) -> None:
@@ -80,11 +80,13 @@ class Ledger:
 
     def stir(self) -> None:
         """Wake who waits."""
-        self._stirred.set()
+        if self._stirred is not None:
+            self._stirred.set()
+            self._stirred = None
 
     async def wait_while(self, idle: Callable[[], bool]) -> None:
         """Wait until `idle` is no longer true; it is asked whenever something stirs."""
         while idle():
-            if self._stirred.is_set():
+            if self._stirred is None:
                 self._stirred = anyio.Event()
             await self._stirred.wait()

@@ -31,7 +31,9 @@ class Queue:
         self._ranks = ranks
         self._freed = freed
         self._ready: Ready[Call] = Ready(ranks)
-        self._plain: deque[Call] = deque()  # ready as well, while there is room for all: no order
+        self._plain: deque[Call] = (
+            deque()
+        )  # all that is ready, while there is room for it: no order
         self._limited = 0  # of those that are ready
         self._parked: dict[str, Ready[Call]] = {}
         self._out: dict[str, int] = {}
@@ -39,30 +41,36 @@ class Queue:
         self.room = concurrency
         """How many more calls may be out."""
 
-    def __bool__(self) -> bool:
-        """Whether a call may be ready, and there is room for it."""
-        return self.room > 0 and (len(self._plain) > 0 or len(self._ready) > 0)
+    @property
+    def open(self) -> int:
+        """How many calls may be taken out now, at most."""
+        waiting = len(self._plain) + len(self._ready)
+        return waiting if waiting < self.room else self.room
 
     def push(self, call: Call, *, first: bool = False) -> None:
         """Let a call wait for its turn; `first`: before all others of its rank."""
         if not call.limits and not first:
             call.limits = _limits(call)
         if call.limits:
+            full = None if first else self._full(call.limits)
+            if full is not None:
+                self._park(call, full)
+                return
             self._limited += 1
         elif not len(self._ready) and len(self._plain) < self.room:
             self._plain.append(call)
             return
+        if self._plain:
+            self._line_up()
         self._ready.push(call.step.start.task.id, call, first=first)
 
     def next(self) -> Call | None:
         """Take the next call out, if there is room; `done` brings it back."""
         if self._plain:
-            if self.room >= len(self._plain) and not len(self._ready):
+            if self.room >= len(self._plain):
                 self.room -= 1
                 return self._plain.popleft()
-            for plain in self._plain:
-                self._ready.push(plain.step.start.task.id, plain)
-            self._plain.clear()
+            self._line_up()
         while self.room > 0:
             # Where some can be held back, it matters who comes first even with room for all.
             call = self._ready.pop(0 if self._limited else self.room)
@@ -78,10 +86,7 @@ class Queue:
                 for name, _ in call.limits:
                     self._out[name] = self._out.get(name, 0) + 1
                 return call
-            parked = self._parked.get(full)
-            if parked is None:
-                parked = self._parked[full] = Ready(self._ranks)
-            parked.push(call.step.start.task.id, call)
+            self._park(call, full)
             for name, most in call.limits:
                 # The place that this call would have had is another's, if one waits for it.
                 if name != full and self._out.get(name, 0) < most:
@@ -142,6 +147,17 @@ class Queue:
             else:  # it was given in the same moment
                 self._give_back(name)
             raise
+
+    def _line_up(self) -> None:
+        for plain in self._plain:
+            self._ready.push(plain.step.start.task.id, plain)
+        self._plain.clear()
+
+    def _park(self, call: Call, full: str) -> None:
+        parked = self._parked.get(full)
+        if parked is None:
+            parked = self._parked[full] = Ready(self._ranks)
+        parked.push(call.step.start.task.id, call)
 
     def _full(self, limits: tuple[tuple[str, int], ...]) -> str | None:
         for name, most in limits:

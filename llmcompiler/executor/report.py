@@ -15,10 +15,11 @@ __all__ = ["report"]
 
 def report(emitter: Emitter, observation: Observation) -> None:
     """Emit the event that tells a step's outcome."""
-    step, seconds = observation.task.id, observation.timing.seconds
-    match observation.outcome:
-        case Ok(value):
-            emitter.emit(StepFinished, step, value, seconds)
+    step, outcome, timing = observation.task.id, observation.outcome, observation.timing
+    seconds = timing.end - timing.start
+    match outcome:
+        case Ok():
+            emitter.emit(StepFinished, step, outcome.value, seconds)
         case Failed(kind, message, attempts):
             emitter.emit(StepFailed, step, kind, message, attempts, seconds)
         case Skipped(reason, because):
@@ -26,4 +27,4 @@ def report(emitter: Emitter, observation: Observation) -> None:
         case Cancelled(reason):
             emitter.emit(StepCancelled, step, reason)
         case _:
-            assert_never(observation.outcome)
+            assert_never(outcome)

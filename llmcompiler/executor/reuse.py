@@ -31,14 +31,17 @@ class Reuse:
         self._known: Known[Call] = Known()
         self._failures = Failures()
         self._writing = False
+        self.keeps = self._recall is not None
+        """Whether there is something to write down at times."""
 
     def find(self, call: Call) -> Call | Outcome | None:
         """Return the call that runs already, or the outcome that is known; None: make the call."""
         tool = call.step.tool
         merges = self._merges and tool.effects != "write"
-        if merges or self._failures:
+        failures = bool(self._failures)
+        if merges or failures:
             call.key = call_key(tool.name, call.args)
-        if self._failures:
+        if failures:
             hopeless = self._failures.hopeless(call.key)
             if hopeless is not None:
                 return hopeless

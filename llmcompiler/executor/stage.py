@@ -6,9 +6,9 @@ It does not know models, prompts or why a plan is as it is.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -23,6 +23,7 @@ from llmcompiler.executor.calls import Caller, ContextMaker
 from llmcompiler.executor.crew import Crew
 from llmcompiler.executor.fitting import Fitted, fitted
 from llmcompiler.executor.gate import Gate
+from llmcompiler.executor.hedge import Hedges
 from llmcompiler.executor.ledger import Ledger
 from llmcompiler.executor.queue import Queue
 from llmcompiler.executor.reuse import Reuse
@@ -38,7 +39,7 @@ from llmcompiler.plan import (
     Task,
     TaskId,
 )
-from llmcompiler.toolbox import Toolbox
+from llmcompiler.toolbox import Tool, Toolbox
 
 if TYPE_CHECKING:
     from llmcompiler.recall import Recall
@@ -90,6 +91,7 @@ class Executor:
                 self._steps.is_under_way,
                 self._gate.lets,
                 queue,
+                Hedges(queue, emitter, self._group, lambda: self._crew.stoppable()),
                 durations,
                 passes,
                 concurrency,
@@ -131,11 +133,23 @@ class Executor:
     def add(self, task: Task) -> None:
         """Take in a checked task; it starts now if it may."""
         needs = task.needs
-        self._expect(task, needs)
+        if self._ranks is not None:
+            self._ranks.add(task, needs)
+        if self._gathers:
+            self._windows.expect(task)
         self._follow(self._frontier.add(task, needs))
 
     def replace(self, task: Task) -> None:
-        """Take in a task in place of the one of its id, which failed or has not started."""
+        """Take in a task in place of the one of its id, unless that is over.
+
+        It must have failed, or not have started.
+        """
+        if task.id in self._frontier.outcomes:
+            return
+        if task.id in self._dropped:
+            self._dropped[task.id] = task
+            self._frontier.replace(task)
+            return
         self._ledger.mend(task.id)
         if self._ranks is not None:
             self._ranks.replace(task)
@@ -258,12 +272,6 @@ class Executor:
 
     # ------------------------------------------------------------------ from command to call
 
-    def _expect(self, task: Task, needs: Sequence[TaskId] | None = None) -> None:
-        if self._ranks is not None:
-            self._ranks.add(task, needs)
-        if self._gathers:
-            self._windows.expect(task)
-
     def _forget(self, task: Task) -> None:
         """Take in that nothing more is to come of a task."""
         if self._gathers:
@@ -271,39 +279,48 @@ class Executor:
         if self._ranks is not None:
             self._ranks.settle(task.id)
 
-    def _follow(self, commands: Iterable[Command]) -> None:
+    def _follow(self, commands: Collection[Command]) -> None:
         """Do what the frontier says to something new in the plan, which may need what was dropped."""
         if self._dropped:
             parked = {task.id for task in self._frontier.parked}
             for name in [name for name in self._dropped if name not in parked]:
-                self._expect(self._dropped.pop(name))
+                task = self._dropped.pop(name)
+                if self._ranks is not None:
+                    self._ranks.add(task)
+                if self._gathers:
+                    self._windows.expect(task)
         self._obey(commands)
 
-    def _obey(self, commands: Iterable[Command]) -> None:
+    def _obey(self, commands: Collection[Command]) -> None:
         """Do what the frontier says, and what it says to that; one after the other, not nested."""
         if self._stopped:  # what is unfinished then has been recorded as cancelled
             return
-        self._commands.extend(commands)
+        if commands:
+            self._commands.extend(commands)
         if self._obeying:
             return
-        self._obeying = True
-        try:
-            while self._commands:
-                command = self._commands.popleft()
-                match command:
-                    case Start():
-                        self._start(command)
-                    case Settle():
-                        task, outcome = command.task, command.outcome
-                        self._forget(task)
-                        self._ledger.record(self._ledger.at_once(task, outcome, command.args))
-                    case Break():
-                        self._conclude(self._ledger.at_once(command.task, command.outcome))
-        finally:
-            self._obeying = False
+        if commands:
+            self._obeying = True
+            try:
+                self._obey_all()
+            finally:
+                self._obeying = False
         self._crew.pump()
         if not self._steps.started:
             self._ledger.stir()
+
+    def _obey_all(self) -> None:
+        while self._commands:
+            command = self._commands.popleft()
+            match command:
+                case Start():
+                    self._start(command)
+                case Settle():
+                    task, outcome = command.task, command.outcome
+                    self._forget(task)
+                    self._ledger.record(self._ledger.at_once(task, outcome, command.args))
+                case Break():
+                    self._conclude(self._ledger.at_once(command.task, command.outcome))
 
     def _start(self, start: Start) -> None:
         task = start.task
@@ -314,7 +331,7 @@ class Executor:
             return
         held = self._gate.hold(step.start, tool)
         if held is None:
-            self._admit(step)
+            self._admit(step, tool)
         elif isinstance(held, Verdict):
             self._decide(step, held)
         elif self._gate.asks:
@@ -333,17 +350,17 @@ class Executor:
     def _decide(self, step: Fitted, verdict: Verdict) -> None:
         self._gate.decide(verdict)
         if verdict.approved:
-            self._admit(step)
+            self._admit(step, self._toolbox[step.start.task.tool])
             self._obey(())
         else:
             why = f": {verdict.reason}" if verdict.reason else ""
             denied = Failed("ApprovalDenied", f"it was not approved{why}", attempts=0)
             self._settle(self._ledger.at_once(step.start.task, denied, step.start.args))
 
-    def _admit(self, fit: Fitted) -> None:
+    def _admit(self, fit: Fitted, tool: Tool[..., Any]) -> None:
         if self._gathers:
             self._windows.came(fit.start.task)
-        self._steps.admit(fit, self._toolbox[fit.start.task.tool], self._crew.take)
+        self._steps.admit(fit, tool, self._crew.take)
 
     # ------------------------------------------------------------------ from outcome to observation
 

@@ -68,8 +68,9 @@ class Steps:
     def ended(self, call: Call, outcome: Outcome) -> None:
         """Take in what became of a call, for it and for those that followed it."""
         self._ended(call, outcome)
-        for follower in call.followers or ():
-            self._ended(follower, outcome)
+        if call.followers is not None:
+            for follower in call.followers:
+                self._ended(follower, outcome)
 
     def drop(self, names: Iterable[TaskId]) -> int:
         """Forget steps; return how many of their calls are made all the same, for another step."""

@@ -3,8 +3,8 @@
 It knows no clock, no loop, no tool and no model: it can be tested as arithmetic.
 """
 
-from llmcompiler.frontier.bind import resolve
+from llmcompiler.frontier.bind import outlook, resolve
 from llmcompiler.frontier.commands import Break, Command, Settle, Start
 from llmcompiler.frontier.growing import Frontier
 
-__all__ = ["Break", "Command", "Frontier", "Settle", "Start", "resolve"]
+__all__ = ["Break", "Command", "Frontier", "Settle", "Start", "outlook", "resolve"]

@@ -65,6 +65,8 @@ def _fill(argument: Argument, lookup: Callable[[Ref], Json]) -> Json:
         return cast("Json", argument)
     if isinstance(argument, Ref):
         return lookup(argument)
+    if kind is list or kind is tuple:
+        return [_fill(inner, lookup) for inner in cast("list[Argument]", argument)]
     if isinstance(argument, Mapping):
         return {name: _fill(inner, lookup) for name, inner in argument.items()}
     if isinstance(argument, Expression):

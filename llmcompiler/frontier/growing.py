@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from llmcompiler.errors import LLMCompilerError
 from llmcompiler.frontier.bind import Unbindable, bind, outlook, resolve
 from llmcompiler.frontier.commands import Break, Command, Settle
 from llmcompiler.frontier.lines import Lines
@@ -77,6 +78,9 @@ class Frontier:
 
     def replace(self, task: Task) -> list[Command]:
         """Take in a task in place of the one of its id, which must have no outcome yet."""
+        if task.id in self._parked:
+            self._parked[task.id] = task
+            return []
         work = _Work([], [])
         self._withdraw(task.id)
         # It keeps its place in line: what waits behind it does not go first now.
@@ -128,7 +132,7 @@ class Frontier:
         waiting = list(tasks)
         while waiting:
             for dependent in self._dependents.get(waiting.pop(), ()):
-                if dependent not in found:
+                if dependent not in found and dependent in self._unmet:
                     found.add(dependent)
                     waiting.append(dependent)
         return found
@@ -202,7 +206,8 @@ class Frontier:
             work.commands.append(Break(task, Failed("BindingError", str(error), attempts=0)))
             return
         except Exception as error:  # noqa: BLE001 - an expression is foreign code and fails its task alone
-            problem = f"{type(error).__name__}: {error}"
+            known = isinstance(error, LLMCompilerError)
+            problem = str(error) if known else f"{type(error).__name__}: {error}"
             work.commands.append(Break(task, Failed("BindingError", problem, attempts=0)))
             return
         if start.elements is not None and not start.elements:

@@ -104,6 +104,10 @@ class MeteredLLM:
                 usage = Usage(asked // 4, 0, letters // 4, 1, estimated=True)
                 self._record(_told(self.name, Finished("cut", usage), arrivals))
 
+    def over(self, other: LLM) -> MeteredLLM:
+        """Return another model whose calls count in the same way."""
+        return MeteredLLM(other, self._tell, self._budget, kept=self._kept)
+
     async def aclose(self) -> None:
         """Leave the inner model open: whoever made it closes it."""
 

@@ -26,12 +26,6 @@ class _Seen:
     latest: deque[float] = field(default_factory=deque)
     ordered: list[float] = field(default_factory=list)
 
-    def learn(self, seconds: float) -> None:
-        if len(self.latest) == _KEPT:
-            del self.ordered[bisect_left(self.ordered, self.latest.popleft())]
-        self.latest.append(seconds)
-        insort(self.ordered, seconds)
-
 
 class Durations:
     """The last 64 durations of every tool, in seconds."""
@@ -45,7 +39,11 @@ class Durations:
             seen = self._seen.get(tool)
             if seen is None:
                 seen = self._seen[tool] = _Seen()
-            seen.learn(seconds)
+            latest, ordered = seen.latest, seen.ordered
+            if len(latest) == _KEPT:
+                del ordered[bisect_left(ordered, latest.popleft())]
+            latest.append(seconds)
+            insort(ordered, seconds)
 
     def usual(self, tool: str) -> float | None:
         """Return the median of what is known of a tool, None if that is nothing."""

@@ -9,7 +9,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Generic
+from typing import Generic, TypeAlias
 
 from typing_extensions import TypeVar
 
@@ -21,7 +21,12 @@ T = TypeVar("T")
 
 _ALLOWANCE = 4  # tasks that may be looked at, on average, for each that is added or settled
 _CHANGED = 1.25  # a usual duration that moved by less than this factor changes no order
+_NOTICED = 0.001  # nor does one that moved by fewer seconds than this
 _LOOK_AGAIN = 4  # durations are looked up when this many times as many tasks have settled
+
+
+_Take: TypeAlias = Callable[[Task, "Iterable[TaskId] | None"], None]
+_Note: TypeAlias = "TaskId | tuple[_Take, Task, Iterable[TaskId] | None]"
 
 
 class Ranks:
@@ -49,12 +54,33 @@ class Ranks:
         self._settles = 0
         self._next_look = 1
         self._spent = 0
-        self._watched: dict[TaskId, list[Ready[Any]]] = {}
+        self._risen: list[TaskId] = []
+        self._notes: list[_Note] = []
         self.version = 0
         """How often all ranks were worked out anew; in between they only rise."""
 
     def add(self, task: Task, needs: Iterable[TaskId] | None = None) -> None:
         """Take in a task; `needs` are all that it waits for, where its references are not all."""
+        self._notes.append((self._added, task, needs))
+
+    def replace(self, task: Task, needs: Iterable[TaskId] | None = None) -> None:
+        """Take in another task under the id of one that has no outcome."""
+        self._notes.append((self._replaced, task, needs))
+
+    def settle(self, task: TaskId) -> None:
+        """Take in that a task has an outcome, or will never be added."""
+        self._notes.append(task)
+
+    def _read_notes(self) -> None:
+        for note in self._notes:
+            if isinstance(note, tuple):
+                take, task, needs = note
+                take(task, needs)
+            else:
+                self._over(note)
+        self._notes.clear()
+
+    def _added(self, task: Task, needs: Iterable[TaskId] | None) -> None:
         key = task.id
         self._places[key] = len(self._places)
         self._settled.discard(key)
@@ -63,16 +89,14 @@ class Ranks:
         for dependent in self._ahead.pop(key, ()):
             self._fresh[dependent] = None
 
-    def replace(self, task: Task, needs: Iterable[TaskId] | None = None) -> None:
-        """Take in another task under the id of one that has no outcome."""
+    def _replaced(self, task: Task, needs: Iterable[TaskId] | None) -> None:
         if task.id in self._needs:
             self._enter(task, needs)
             self._stale = True
         else:
-            self.add(task, needs)
+            self._added(task, needs)
 
-    def settle(self, task: TaskId) -> None:
-        """Take in that a task has an outcome, or will never be added."""
+    def _over(self, task: TaskId) -> None:
         needs = self._needs.pop(task, ())
         rank = self._ranks.pop(task, 0.0)
         for need in needs:
@@ -116,9 +140,7 @@ class Ranks:
     def _look_up(self) -> None:
         for tool, before in self._durations.items():
             now = self._usual(tool)
-            if now is not None and (
-                before is None or not before <= now * _CHANGED or not now <= before * _CHANGED
-            ):
+            if now is not None and (before is None or _differ(before, now)):
                 self._durations[tool] = now
                 self._stale = True
         self._guess_anew()
@@ -132,17 +154,21 @@ class Ranks:
 
     def _catch_up(self) -> None:
         """Work ranks out unless that was done too often already: old ones order well enough."""
+        if self._notes:
+            self._read_notes()
         if self._spent <= 0:
             self._work_out()
 
     def _work_out(self) -> None:
+        if self._notes:
+            self._read_notes()
         if self._stale or (self._fresh and not self._raise()):
             self._all_anew()
 
     def _raise(self) -> bool:
         """Hand the ranks of what is new down to what it needs; return False if it goes on and on."""
         needs, ranks, weights, places = self._needs, self._ranks, self._weights, self._places
-        watched, fresh = self._watched, self._fresh
+        fresh, risen = self._fresh, self._risen
         heap: list[tuple[int, TaskId]] = []
         queued: set[TaskId] = set()
         most = visits = len(fresh) + 2 * len(needs)
@@ -166,8 +192,7 @@ class Ranks:
                     if need not in fresh and need not in queued:
                         queued.add(need)
                         heapq.heappush(heap, (-places[need], need))
-                    for ready in watched.get(need, ()):
-                        ready._risen.append(need)
+                    risen.append(need)
         self._spent += most - visits
         return True
 
@@ -198,22 +223,26 @@ class Ranks:
                         ranks[need] = rank + weights[need]
         self._weights, self._ranks = weights, ranks
         self._fresh.clear()
+        self._risen.clear()
         self._stale = False
         self._spent += len(needs)
         self.version += 1
+
+
+def _differ(before: float, now: float) -> bool:
+    return abs(now - before) > _NOTICED and not before / _CHANGED <= now <= before * _CHANGED
 
 
 @dataclass(slots=True, eq=False)
 class _Line(Generic[T]):
     """The items of one task that wait, each with its number; `key` is how they stand in the heap."""
 
-    key: float = 0.0
-    watched: bool = False
+    key: tuple[float, float] = (0.0, 0.0)
     items: deque[tuple[int, T]] = field(default_factory=deque)
 
 
 class Ready(Generic[T]):
-    """What may start, the highest rank first and ties in order of arrival.
+    """What may start, the highest rank first; of equals the shortest, then in order of arrival.
 
     A task may have several items (one for every element of a fan-out). Ranks may rise while a task
     waits. Without `ranks` it is a plain queue: first in, first out.
@@ -223,9 +252,9 @@ class Ready(Generic[T]):
         self._ranks = ranks
         self._version = ranks.version if ranks else 0
         self._lines: dict[TaskId, _Line[T]] = {}
-        self._heap: list[tuple[float, int, TaskId]] = []
+        self._heap: list[tuple[tuple[float, float], int, TaskId]] = []
         self._new: deque[TaskId] = deque()
-        self._risen: list[TaskId] = []
+        self._seen = 0  # of the ranks that have risen since they were worked out anew
         self._number = 0
         self._foremost = 0
         self._count = 0
@@ -239,6 +268,8 @@ class Ready(Generic[T]):
         if line is None:
             line = self._lines[task_id] = _Line()
             self._new.append(task_id)
+        if not self._count and self._ranks is not None:
+            self._seen = len(self._ranks._risen)
         self._count += 1
         if not first:
             line.items.append((self._number, item))
@@ -260,13 +291,16 @@ class Ready(Generic[T]):
         task = self._first()
         if task is None:
             return None
-        line = self._lines[task]
+        line, heap = self._lines[task], self._heap
         item = line.items.popleft()[1]
         self._count -= 1
-        if not line.items:
-            self._forget(task)
-        elif self._heap and self._heap[0][2] == task:
-            heapq.heapreplace(self._heap, (line.key, line.items[0][0], task))
+        if line.items:
+            if heap and heap[0][2] == task:
+                heapq.heapreplace(heap, (line.key, line.items[0][0], task))
+        else:
+            del self._lines[task]
+            if heap and heap[0][2] == task:
+                heapq.heappop(heap)
         return item
 
     def discard(self, task_id: TaskId) -> None:
@@ -274,7 +308,7 @@ class Ready(Generic[T]):
         line = self._lines.get(task_id)
         if line is not None:
             self._count -= len(line.items)
-            self._forget(task_id)
+            del self._lines[task_id]
 
     def _first(self) -> TaskId | None:
         """Return the task at the head and leave its entry there; drop entries that are void."""
@@ -291,36 +325,32 @@ class Ready(Generic[T]):
             self._new.popleft()
         return None
 
-    def _forget(self, task: TaskId) -> None:
-        line = self._lines.pop(task)
-        if self._ranks is not None and line.watched:
-            watchers = self._ranks._watched[task]
-            watchers.remove(self)
-            if not watchers:
-                del self._ranks._watched[task]
-
     def _sort_in(self) -> None:
         ranks, lines = self._ranks, self._lines
         if ranks is not None:
             ranks._catch_up()
             if ranks.version != self._version:
                 self._version = ranks.version
+                self._seen = len(ranks._risen)
                 self._heap.clear()
                 self._new = deque(lines)
-            for task in self._risen:
-                self._enter(task)
-            self._risen.clear()
-        for task in self._new:
-            self._enter(task)
-        self._new.clear()
+            elif self._seen < len(ranks._risen):
+                for task in ranks._risen[self._seen :]:
+                    if task in lines:
+                        heapq.heappush(self._heap, self._entry(task))
+                self._seen = len(ranks._risen)
+        if self._new:
+            entries = [self._entry(task) for task in self._new if task in lines]
+            self._new.clear()
+            if len(entries) > len(self._heap):
+                self._heap.extend(entries)
+                heapq.heapify(self._heap)
+            else:
+                for entry in entries:
+                    heapq.heappush(self._heap, entry)
 
-    def _enter(self, task: TaskId) -> None:
-        line = self._lines.get(task)
-        if line is None:
-            return
-        if self._ranks is not None:
-            line.key = -self._ranks._ranks.get(task, 0.0)
-            if not line.watched:
-                line.watched = True
-                self._ranks._watched.setdefault(task, []).append(self)
-        heapq.heappush(self._heap, (line.key, line.items[0][0], task))
+    def _entry(self, task: TaskId) -> tuple[tuple[float, float], int, TaskId]:
+        line, ranks = self._lines[task], self._ranks
+        if ranks is not None:
+            line.key = (-ranks._ranks.get(task, 0.0), ranks._weights.get(task, 0.0))
+        return line.key, line.items[0][0], task

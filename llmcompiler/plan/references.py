@@ -149,6 +149,9 @@ def references(argument: Argument) -> Iterator[Ref]:
             yield from references(argument.ref)
         case None | bool() | int() | float() | str():
             return
+        case list() | tuple():  # before the protocol, whose check is slow
+            for value in argument:
+                yield from references(value)
         case Mapping():
             for value in argument.values():
                 yield from references(value)
@@ -184,6 +187,8 @@ def argument_to_json(argument: Argument) -> Json:
                     for part in argument.parts
                 )
             }
+        case list() | tuple():
+            return [argument_to_json(value) for value in argument]
         case Mapping():
             return {name: argument_to_json(value) for name, value in argument.items()}
         case Expression():

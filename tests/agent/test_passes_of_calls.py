@@ -10,9 +10,10 @@ import pytest
 
 from llmcompiler import Limits, RunContext, tool
 from llmcompiler.events import PassApplied
+from llmcompiler.executor import Executor
 from llmcompiler.passes import Durations, Passes
 from llmcompiler.plan import Failed, Ok
-from llmcompiler.testing import Reply
+from llmcompiler.testing import Reply, run_virtual
 from llmcompiler.toolbox import Tool
 from tests.agent.passing import OFF, lines, play
 from tests.agent.scenario import calls
@@ -164,7 +165,7 @@ def test_with_few_workers_the_critical_path_goes_first() -> None:
     seen = play(SHAPE, tools=[look], limits=limits)
     # Seven seconds of work on two workers: 4 s is the least, the chain of three begins first.
     assert max(seen.ends.values()) == 4.0
-    assert seen.starts["5"] == 1.0, "two calls had begun when it was read"
+    assert seen.starts["5"] == 0.0, "what is read in the same moment is weighed together"
     plain = play(SHAPE, tools=[look], limits=limits, passes=Passes(order=False))
     assert max(plain.ends.values()) == 5.0
 
@@ -214,7 +215,7 @@ def test_nothing_is_hedged_unless_it_was_asked_for() -> None:
 
 def test_a_slow_call_is_made_once_more_and_the_first_success_counts() -> None:
     seen = play(NINE, tools=[slow_once()], passes=Passes(hedge=True, merge=False))
-    assert seen.ends["9"] == 3.0
+    assert seen.ends["9"] == 3.2, "it is slow after 1.2 times what is usual"
     assert seen.result["9"] == Ok(7)
     assert calls[-3:] == ["fetch 7", "fetch 7", "stopped 7"]
     assert seen.passes("hedge") == [(("9",), 0)]
@@ -248,6 +249,131 @@ def test_a_synchronous_tool_is_hedged_as_well() -> None:
     finally:
         release.set()
     assert bench.outcomes["1"] == Ok(2)
+
+
+def hedged(*course: tuple[float, object], first: float = 1.0, **settings: Any) -> Bench:
+    """Run one call of a tool that usually takes `first` seconds.
+
+    `course` says of each call what it takes, and what it gives or raises.
+    """
+    durations = Durations()
+    for _ in range(8):
+        durations.learn("fetch", first)
+    coming = list(course)
+
+    @tool(**settings)
+    async def fetch() -> object:
+        """Fetch."""
+        number = len(calls)
+        calls.append(f"{number}")
+        seconds, what = coming[number]
+        try:
+            await anyio.sleep(seconds)
+        except anyio.get_cancelled_exc_class():
+            calls.append(f"stopped {number}")
+            raise
+        if isinstance(what, Exception):
+            raise what
+        return what
+
+    bench = Bench(fetch, passes=Passes(hedge=True, merge=False), durations=durations)
+    return bench.run_all(call("1", "fetch"))
+
+
+def test_calls_that_take_about_as_long_as_usual_are_not_made_twice() -> None:
+    assert hedged((1.19, "a")).outcomes["1"] == Ok("a")
+    assert calls == ["0"]
+
+
+def test_of_quick_calls_one_is_slow_only_after_some_milliseconds() -> None:
+    assert hedged((0.0109, "a"), first=0.001).outcomes["1"] == Ok("a")
+    assert calls == ["0"]
+
+
+def test_the_first_call_counts_where_it_is_the_first_to_succeed() -> None:
+    bench = hedged((2.0, "a"), (5.0, "b"))
+    assert (bench.outcomes["1"], bench.ends["1"]) == (Ok("a"), 2.0)
+    assert calls == ["0", "1", "stopped 1"]
+
+
+def test_where_the_second_fails_the_first_is_waited_for() -> None:
+    bench = hedged((4.0, "a"), (1.0, OSError("no")))
+    assert (bench.outcomes["1"], bench.ends["1"]) == (Ok("a"), 4.0)
+
+
+def test_where_the_first_fails_the_second_is_waited_for() -> None:
+    bench = hedged((2.0, OSError("no")), (3.0, "b"))
+    assert (bench.outcomes["1"], bench.ends["1"]) == (Ok("b"), 4.2)
+
+
+@pytest.mark.parametrize(("one", "two"), [(2.0, 3.0), (4.0, 1.0)])
+def test_where_both_fail_the_first_failure_counts(one: float, two: float) -> None:
+    bench = hedged((one, OSError("one")), (two, OSError("two")))
+    kind = "one" if one < 1.2 + two else "two"
+    assert bench.outcomes["1"] == Failed("OSError", f"OSError: {kind}", 1)
+    assert bench.ends["1"] == max(one, 1.2 + two)
+
+
+def test_the_time_limit_is_for_both_together() -> None:
+    bench = hedged((9.0, "a"), (9.0, "b"), timeout=3.0)
+    assert bench.ends["1"] == 3.0
+    assert isinstance(bench.outcomes["1"], Failed)
+    assert bench.outcomes["1"].kind == "ToolTimeoutError"
+    assert sorted(calls) == ["0", "1", "stopped 0", "stopped 1"]
+
+
+def test_a_failure_before_it_is_slow_is_a_failure() -> None:
+    bench = hedged((0.5, OSError("no")))
+    assert bench.outcomes["1"] == Failed("OSError", "OSError: no", 1)
+    assert calls == ["0"]
+
+
+def test_a_run_that_is_stopped_stops_both_calls() -> None:
+    durations = Durations()
+    for _ in range(8):
+        durations.learn("look", 1.0)
+
+    async def body(executor: Executor) -> None:
+        executor.add(call("1", "look", word="a", seconds=60))
+        executor.seal()
+        await anyio.sleep(5)
+        assert calls == ["a", "a"]
+        executor.stop("enough")
+
+    async def main() -> float:
+        passes = Passes(hedge=True)
+        await Bench(look, passes=passes, durations=durations)._main(body)
+        return anyio.current_time()
+
+    assert run_virtual(main) == 5.0
+
+
+def test_of_many_calls_each_is_made_once_more_at_its_own_time() -> None:
+    durations = Durations()
+    for _ in range(8):
+        durations.learn("look", 1.0)
+        durations.learn("glance", 0.1)
+
+    @tool
+    async def glance(word: str) -> str:
+        """Glance at a word."""
+        calls.append(word)
+        await anyio.sleep(9)
+        return word
+
+    async def body(executor: Executor) -> None:
+        executor.add(call("1", "look", word="a", seconds=9))
+        await anyio.sleep(0.5)
+        executor.add(call("2", "glance", word="b"))
+        executor.add(call("3", "look", word="c", seconds=1))
+        executor.seal()
+        await executor.wait_settled()
+
+    bench = Bench(look, glance, passes=Passes(hedge=True), durations=durations).run(body)
+    twice = [
+        (each.steps, round(each.ts, 6)) for each in bench.events if isinstance(each, PassApplied)
+    ]
+    assert twice == [(("2",), 0.62), (("1",), 1.2)]
 
 
 # -- all ---------------------------------------------------------------------------------------

@@ -212,6 +212,16 @@ def test_the_highest_rank_comes_first_and_ties_in_order_of_arrival() -> None:
     assert [ready.pop() for _ in range(4)] == ["b", "a", "c", None]
 
 
+def test_of_equal_ranks_the_shortest_comes_first() -> None:
+    ranks = Ranks({"long": 3.0, "half": 1.5}.get)
+    ready: Ready[str] = Ready(ranks)
+    for name, tool in (("a", "long"), ("b", "half"), ("c", "long")):
+        ranks.add(_task(name, tool=tool))
+        ready.push(_key(name), name)
+    ranks.add(_task("d", "b", tool="half"))
+    assert [ready.pop() for _ in range(3)] == ["b", "a", "c"]
+
+
 def test_a_rank_that_rises_while_its_task_waits_is_seen() -> None:
     ranks = Ranks(USUAL.get)
     ready: Ready[str] = Ready(ranks)
