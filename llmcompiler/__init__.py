@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from llmcompiler.agent import Agent, StreamedRun
+    from llmcompiler.agent import Agent
     from llmcompiler.approval import ApprovalPolicy, ApprovalRequest, Approvals, Verdict
     from llmcompiler.errors import LLMCompilerError, ToolError
     from llmcompiler.limits import Limits
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from llmcompiler.plan import Plan, Task
     from llmcompiler.result import Result
     from llmcompiler.retry import Retry
+    from llmcompiler.streamed import StreamedRun
     from llmcompiler.toolbox import RunContext, Tool, Toolbox, tool
     from llmcompiler.transcript import Transcript
 
@@ -58,7 +59,7 @@ _HOMES = {
     "Result": "result",
     "Retry": "retry",
     "RunContext": "toolbox",
-    "StreamedRun": "agent",
+    "StreamedRun": "streamed",
     "Task": "plan",
     "Tool": "toolbox",
     "ToolError": "errors",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from llmcompiler.result import Paused, Result
 from llmcompiler.roles import Foresees, Planner, TurnRequest
 from llmcompiler.run import Run, text_of
 from llmcompiler.setup import Setup
+from llmcompiler.streamed import StreamedRun
 from llmcompiler.toolbox import Toolbox, ToolLike
 from llmcompiler.trace import Estimate, estimate
 from llmcompiler.transcript import Request, Transcript, Turn
@@ -39,38 +40,10 @@ from llmcompiler.transcript import Request, Transcript, Turn
 if TYPE_CHECKING:
     from llmcompiler.recall import Recall
 
-__all__ = ["Agent", "StreamedRun"]
+__all__ = ["Agent"]
 
 Out = TypeVar("Out", default=str)
 _NEW = Transcript()
-
-
-class StreamedRun(Generic[Out]):
-    """A run under way: its events as they happen, and its result once they have ended."""
-
-    def __init__(
-        self, run: Run[Out], events: AsyncIterator[Event], scope: anyio.CancelScope
-    ) -> None:
-        self._run = run
-        self._events = events
-        self._scope = scope
-
-    def cancel(self) -> None:
-        """Stop the run; its events still come to their end, and then the result is there."""
-        self._scope.cancel()
-
-    async def events(self) -> AsyncIterator[Event]:
-        """Yield every event from now on; the last one says how the run ended."""
-        async for event in self._events:
-            yield event
-
-    @property
-    def result(self) -> Result[Out]:
-        """What the run came to, failed and cancelled ones included; never raises what went wrong.
-
-        Raises RuntimeError while the run is still under way.
-        """
-        return self._run.result
 
 
 class Agent(Generic[Out]):
@@ -79,7 +52,7 @@ class Agent(Generic[Out]):
     `model` and `joiner` are an `LLM` or its spec ("embedded", "local:PATH.gguf", "openai:NAME",
     "http://HOST:PORT/v1#NAME"); `joiner` reads results and answers, the model itself if not
     given. `tools` are tools or plain typed functions; None stands for the bundled ones.
-    `output_type` is what the answer is read as, text if None. `planner` is a planner or its name.
+    `output_type` is what the answer is read as, a type or a JSON Schema, text if None. `planner` is a planner or its name.
     `passes` are the switches of the compiler's passes, `cache` a file in which results of pure
     tools are kept for later runs. Steps that need approval, by their tools or by `policy`, are put
     to `approver`; without one a run with such steps ends as "pending", see `resume`. `price` is
@@ -91,7 +64,7 @@ class Agent(Generic[Out]):
         model: LLM | str = "embedded",
         *,
         tools: Iterable[ToolLike] | Toolbox | None = None,
-        output_type: type[Out] | None = None,
+        output_type: type[Out] | Mapping[str, Any] | None = None,
         limits: Limits | None = None,
         planner: Planner | str = "dag",
         joiner: LLM | str | None = None,
@@ -111,7 +84,7 @@ class Agent(Generic[Out]):
             planner=load_planner(planner) if isinstance(planner, str) else planner,
             toolbox=bundled_tools() if tools is None else Toolbox(tools),
             limits=limits or Limits(),
-            output=OutputType[Out].of(output_type or cast("type[Out]", str)),
+            output=_output(output_type),
             passes=passes or Passes(),
             policy=policy or ApprovalPolicy(),
             approver=approver,
@@ -394,6 +367,12 @@ class Agent(Generic[Out]):
             raise EmptyRequestError
         emitter = Emitter(uuid.uuid4().hex, anyio.current_time, sinks)
         return Run(self._setup, request, emitter, history=history, deps=deps)
+
+
+def _output(kind: type[Out] | Mapping[str, Any] | None) -> OutputType[Out]:
+    if isinstance(kind, Mapping):
+        return OutputType[Out].of_schema(kind)
+    return OutputType[Out].of(kind or cast("type[Out]", str))
 
 
 def _checked(result: Result[Out]) -> Result[Out]:

@@ -105,7 +105,8 @@ class Budget:
 
     def tool_call(self) -> bool:
         """Count a tool call that begins; False where they are used up and it must not."""
-        if self.left().tool_calls == 0:
+        most = self.limits.tool_calls
+        if most is not None and self._tool_calls >= most:
             self._refused = True
             return False
         self._tool_calls += 1

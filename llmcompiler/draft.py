@@ -37,7 +37,14 @@ class Stage(Protocol):
         ...
 
     def replace(self, task: Task) -> None:
-        """Take in a checked task in place of the one of its id, which failed or has not started."""
+        """Take in a checked task in place of the one of its id, unless that is over.
+
+        It must have failed, or not have started.
+        """
+        ...
+
+    def cone(self, tasks: Iterable[TaskId]) -> Collection[TaskId]:
+        """Return the unsettled tasks that wait for one of `tasks`, directly or through others."""
         ...
 
     def abandon(self, task: Task, outcome: Failed) -> None:
@@ -82,6 +89,7 @@ class Draft:
         self._awaited: dict[str, PlanError] = {}
         self._joined = False
         self._sealed = False
+        self._repairing = False
         self._joins: tuple[TaskId, ...] | None = None
         self.plans: list[Plan] = []
 
@@ -115,6 +123,22 @@ class Draft:
         if self._stage is not None:
             self._stage.reopen()
 
+    def begin_repair(self) -> None:
+        """Begin a turn that writes lines again: until it ends it may add others to the plan."""
+        self._repairing = True
+
+    def end_repair(self, fresh: Iterable[PlanError]) -> None:
+        """End it: refused lines without an id that an earlier turn wrote cannot be named any more.
+
+        `fresh` are the lines that this one wrote and that were refused.
+        """
+        self._repairing = False
+        new = set(map(id, fresh))
+        for key, error in list(self._awaited.items()):
+            if error.task is None and id(error) not in new:
+                del self._awaited[key]
+        self._seal_if_whole()
+
     def read(self, task: Task, source: str) -> PlanError | None:
         """Check a task and hand it on; return what is wrong with it, if anything is.
 
@@ -127,7 +151,7 @@ class Draft:
             checked = check(task, self._toolbox, self._scope, source)
         except PlanError as error:
             if before is None and self._says_again(task):
-                self._emitter.emit(PlanIgnored, source, "this step is known already")
+                self._emitter.emit(PlanIgnored, source, _KNOWN)
                 return None
             if before is not None and before.id not in (self._mend or _NOTHING).failed:
                 self._scope.accept(before)
@@ -135,7 +159,8 @@ class Draft:
             return error
         if before is not None and (checked.tool, checked.args) == (before.tool, before.args):
             self._scope.accept(before)
-            self._emitter.emit(PlanIgnored, source, "this call has failed already")
+            failed = before.id in (self._mend or _NOTHING).failed
+            self._emitter.emit(PlanIgnored, source, _FAILED if failed else _KNOWN)
             return None
         self._scope.accept(checked)
         self._awaited.pop(checked.id, None)
@@ -144,7 +169,11 @@ class Draft:
             StepPlanned, checked.id, checked.tool, args_to_json(checked.args), checked.needs, source
         )
         if before is not None:
-            self._change(before, checked)
+            self._emitter.emit(PlanChanged, (checked.id,), (_line(before),), (_line(checked),))
+        # First, for the step itself may be over at once, and what waits for it then goes on.
+        self._judge_followers(checked.id)
+        if before is not None:
+            self._put(checked)
         else:
             self._tasks.append(checked)
             if self._stage is not None:
@@ -152,23 +181,35 @@ class Draft:
             self._seal_if_whole()
         return None
 
-    def restore(self, plans: Iterable[Plan], settled: Collection[TaskId]) -> None:
-        """Take up plans from an earlier part of the run; those of `settled` tasks are over."""
-        self.plans = list(plans)
-        for task in (task for plan in self.plans for task in plan):
-            with suppress(PlanError):  # only for what it learns of the tool: it was checked before
-                check(task, self._toolbox, self._scope)
-            self._scope.accept(task)
-            if self._flows is not None:
-                self._flows.add(task)
-            if self._stage is not None and task.id not in settled:
-                self._stage.add(task)
-        if self._stage is not None:
-            self._stage.seal(joins=self.plans[-1].joins if self.plans else None)
+    def restore(
+        self, plans: Iterable[Plan], settled: Iterable[Task], pending: Collection[TaskId] = ()
+    ) -> None:
+        """Take up plans from an earlier part of the run, of which the `settled` tasks are over.
 
-    def begin_mend(self, failed: Collection[TaskId], cone: Collection[TaskId]) -> None:
+        What nobody reads is set aside again, but for the steps that were `pending` nevertheless.
+        """
+        self.plans = list(plans)
+        over = {task.id: task for task in settled}
+        for plan in self.plans:
+            self.begin()
+            held = [task.id for task in plan if task.id in pending]
+            for task in plan:
+                with suppress(PlanError):  # only for what it learns: it was checked before
+                    check(task, self._toolbox, self._scope)
+                self._scope.accept(task)
+                if self._flows is not None:
+                    self._flows.add(task)
+                if self._stage is not None and task.id not in over:
+                    self._stage.add(task)
+            if self._stage is not None:
+                self._stage.seal(joins=plan.joins and (*plan.joins, *held))
+        for name, task in over.items():
+            if name not in self._scope.tasks:  # a line that was refused and never repaired
+                self._scope.accept(task)
+
+    def begin_mend(self, failed: Collection[TaskId]) -> None:
         """Let steps that failed be written again under their ids, and those that wait for them."""
-        self._mend = _Mend(frozenset(failed), frozenset(cone))
+        self._mend = _Mend(frozenset(failed), self._waiting_for(failed))
         for name in failed:
             self._mend.before[name] = self._scope.tasks[name]
             self._scope.reopen(name)
@@ -188,12 +229,19 @@ class Draft:
         known = mend.before.get(task.id)
         if known is not None and task.id not in self._scope.tasks:
             return known
-        if known is None and task.id in mend.cone:
-            known = mend.before[task.id] = self._scope.tasks[task.id]
-            self._scope.reopen(task.id)
-            return known
-        self._emitter.emit(PlanIgnored, source, _NOT_HERE)
+        reason = _NOT_HERE
+        if task.id in mend.cone and (known is None or task.id in self._awaited):
+            if task.id in self._waiting_for(mend.failed | mend.cone):
+                known = mend.before[task.id] = self._scope.tasks[task.id]
+                self._scope.reopen(task.id)
+                return known
+            self._awaited.pop(task.id, None)
+            reason = _TOO_LATE
+        self._emitter.emit(PlanIgnored, source, reason)
         return None
+
+    def _waiting_for(self, steps: Collection[TaskId]) -> frozenset[TaskId]:
+        return frozenset() if self._stage is None else frozenset(self._stage.cone(steps))
 
     def _judged(self, task: Task) -> Task:
         """Have a step approved into which flows what should not leave unseen."""
@@ -204,24 +252,18 @@ class Draft:
             return task
         return replace(task, policy=replace(task.policy, approve=flow.text))
 
-    def _change(self, before: Task, after: Task) -> None:
-        """Put a task in the place of the one that was there, and have its followers judged anew."""
-        self._emitter.emit(PlanChanged, (after.id,), (_line(before),), (_line(after),))
-        self._put(after)
-        if self._flows is None:
-            return
-        for flow in self._flows.downstream(after.id):
+    def _judge_followers(self, step: TaskId) -> None:
+        """Judge anew the steps that wait for one that was written, or written again, after them."""
+        for flow in () if self._flows is None else self._flows.downstream(step):
             follower = self._scope.tasks.get(flow.step)
-            if (
-                follower is not None
-                and follower.policy.approve is None
-                and follower.id in (self._mend or _NOTHING).cone
-            ):
+            if follower is not None and follower.policy.approve is None:
                 follower = replace(follower, policy=replace(follower.policy, approve=flow.text))
                 self._scope.accept(follower)
                 self._put(follower)
 
     def _put(self, task: Task) -> None:
+        """Put a task in the place of the one of its id."""
+        self._tasks = [task if other.id == task.id else other for other in self._tasks]
         for at, plan in enumerate(self.plans):
             if any(other.id == task.id for other in plan):
                 tasks = tuple(task if other.id == task.id else other for other in plan)
@@ -242,14 +284,6 @@ class Draft:
             StepRejected, error.task, error.source, error.problem, error.line, error.column
         )
 
-    def forget_nameless(self, fresh: Iterable[PlanError]) -> None:
-        """Drop refused lines without an id that an earlier turn wrote: a repair cannot name them."""
-        new = set(map(id, fresh))
-        for key, error in list(self._awaited.items()):
-            if error.task is None and id(error) not in new:
-                del self._awaited[key]
-        self._seal_if_whole()
-
     def join(self, joins: tuple[TaskId, ...] | None) -> None:
         """Take in ``join()``; a name in it that stands for no step is set aside."""
         if self._mend is not None:
@@ -261,6 +295,7 @@ class Draft:
             else:
                 self._emitter.emit(PlanIgnored, f"${name}", "join() names a step that there is not")
         self._joined = True
+        self._repairing = False
         self._joins = tuple(known) or None
         self._seal_if_whole()
 
@@ -282,6 +317,7 @@ class Draft:
         if self._tasks and whole and not self._joined:
             self._emitter.emit(PlanIgnored, "", "a missing join() was supplied")
         self._joined = True
+        self._repairing = False
         self._seal_if_whole(whole=whole)
         plan = Plan(tuple(self._tasks), self._joins)
         self.plans.append(plan)
@@ -302,9 +338,9 @@ class Draft:
         return known.args == again.args
 
     def _seal_if_whole(self, *, whole: bool = True) -> None:
-        if self._joined and not self._awaited and not self._sealed:
+        if self._joined and not (self._awaited or self._repairing or self._sealed):
             self._sealed = True
-            self._emitter.emit(PlanFinished, len(self._tasks), self._joins)
+            self._emitter.emit(PlanFinished, len(self._tasks), self._joins, whole)
             if self._stage is not None:
                 self._stage.seal(whole=whole, joins=self._joins)
 
@@ -320,6 +356,9 @@ class _Mend:
 
 _NOTHING = _Mend()
 _NOT_HERE = "only steps that failed are written again here"
+_TOO_LATE = "this step waits for none that failed any more"
+_FAILED = "this call has failed already"
+_KNOWN = "this step is known already"
 
 
 def _line(task: Task) -> str:

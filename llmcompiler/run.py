@@ -250,8 +250,10 @@ class Run(Generic[Out]):
         """Take up a run that waited for approvals where it stood."""
         paused = before.paused
         plans = before.plans if paused is None else paused.plans
+        # In this order: what nobody read must not begin because what it needs is there by now.
+        settled = [step.task for step in before.steps]
+        self._draft.restore(plans, settled, [each.step for each in before.pending])
         executor.restore(before.steps)
-        self._draft.restore(plans, {step.task.id for step in before.steps})
         if await self._taking.settle(executor) and self._request is not None:
             self._taking.observe(executor)
             await self._taking.take(executor, *self._taking.after_observations())

@@ -17,7 +17,7 @@ from llmcompiler.approval import ApprovalRequest
 from llmcompiler.budget import Budget
 from llmcompiler.conversation import Conversation
 from llmcompiler.draft import Draft
-from llmcompiler.errors import LLMCompilerError, ReplyError
+from llmcompiler.errors import ContextLengthError, LLMCompilerError, ReplyError
 from llmcompiler.events import (
     Emitter,
     LimitReached,
@@ -44,6 +44,11 @@ from llmcompiler.transcript import (
 )
 
 __all__ = ["Counts", "Turns"]
+
+_FILLED = (
+    "the reply before, which was cut off, took up the rest of it; "
+    "ask for something shorter or give the model a larger context"
+)
 
 
 @dataclass(slots=True)
@@ -95,17 +100,24 @@ class Turns:
         """Take turns until one is the answer; without an executor, until the plan is written."""
         limits = self._setup.limits
         complaints = patches = 0
+        turn: Intake | None = None
         while True:
             if self._budget.last_call and allow != "answer" and executor is not None:
                 self._used_up("model_calls")
                 self._conversation.say(LimitUsedUp("model_calls"))
                 allow, purpose = "answer", "join"
-            turn = await self._take_one(allow, purpose)
+            try:
+                turn = await self._take_one(allow, purpose)
+            except ContextLengthError as error:
+                if turn is None or not turn.cut:
+                    raise
+                raise ContextLengthError(error.needed, error.available, _FILLED) from error
             self._conversation.say(Turn(turn.text))
             if turn.planned or allow == "lines":
                 complaints = 0
                 notes = self._notes(turn)
-                if notes and patches < limits.repairs:
+                spare = executor is None or not self._budget.last_call
+                if notes and patches < limits.repairs and spare:
                     patches += 1
                     self._conversation.say(*notes)
                     allow = "lines" if self._draft.begun else allow
@@ -114,12 +126,12 @@ class Turns:
                 if executor is None and notes:
                     raise _unmended(notes, turn.text)
                 patches = 0
-                self._draft.close(whole=not turn.cut)
+                plan = self._draft.close(whole=not turn.cut)
                 if executor is None or not await self.settle(executor):
                     return
                 self.observe(executor)
-                # A plan of nothing asks for the answer: else a bare join() could come for ever.
-                nothing = allow == "join" and not turn.lines
+                # A plan of nothing new asks for the answer: else it could come for ever.
+                nothing = allow == "join" and not plan.tasks and not turn.rejected
                 allow, purpose = ("answer", "join") if nothing else self.after_observations()
                 continue
             if turn.cut and patches < limits.repairs:
@@ -141,6 +153,8 @@ class Turns:
         setup = self._setup
         self.counts.turns += 1
         self._draft.seen = self._conversation.read
+        if allow == "lines":
+            self._draft.begin_repair()
         self.open = turn = Intake(
             allow, self._draft, self._emitter, self.answer, self._hear_out, self._replan
         )
@@ -161,7 +175,7 @@ class Turns:
 
     def _notes(self, turn: Intake) -> list[Rejected | CutOff]:
         """What the model is to be told of its plan before it is taken as it is."""
-        self._draft.forget_nameless(turn.rejected)
+        self._draft.end_repair(turn.rejected)
         notes: list[Rejected | CutOff] = []
         if self._draft.awaited:
             notes.append(Rejected(self._draft.awaited))
@@ -245,14 +259,17 @@ class Turns:
             )
         self.observe(executor)
         self._conversation.say(Mend(failed))
-        self._draft.begin_mend(names, executor.cone(names))
-        for _ in range(self._setup.limits.repairs + 1):
-            turn = await self._take_one("lines", "mend")
-            self._conversation.say(Turn(turn.text))
-            if not self._draft.awaited or self._budget.last_call:
-                break
-            self._conversation.say(Rejected(self._draft.awaited))
-        self._draft.end_mend()
+        self._draft.begin_mend(names)
+        try:
+            for left in reversed(range(self._setup.limits.repairs + 1)):
+                turn = await self._take_one("lines", "mend")
+                self._conversation.say(Turn(turn.text))
+                self._draft.end_repair(turn.rejected)
+                if not self._draft.awaited or not left or self._budget.last_call:
+                    break
+                self._conversation.say(Rejected(self._draft.awaited))
+        finally:
+            self._draft.end_mend()
         executor.give_up(names)
 
     def _hear_out(self) -> None:

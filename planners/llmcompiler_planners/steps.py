@@ -42,7 +42,7 @@ def steps_of(transcript: Transcript) -> Steps:
                 reader = TurnReader()
                 for item in (*reader.feed(text), *reader.close("stop")):
                     if isinstance(item, Read):
-                        steps.tasks[item.task.id] = item.task
+                        steps.tasks.setdefault(item.task.id, item.task)
             case Observed(observation):
                 steps.tasks[observation.task.id] = observation.task
             case Rejected(errors):
