@@ -25,7 +25,8 @@ class Limits:
     and `cost` (in the currency of the agent's prices) bound the whole run; None is no bound. When
     the tool calls are used up, further ones fail and the model answers with what there is; the last
     model call is kept for the answer; when tokens or cost are used up the run ends with
-    `LimitReachedError`. `mends` counts the turns in which the model writes failed steps anew.
+    `LimitReachedError`. `mends` counts the turns in which the model writes failed steps anew; None is what
+    the model is used to, and 2 where it does not say.
     Results longer than `result_chars` (characters, as JSON) are kept aside: the model sees a
     preview and reads the rest by path.
     """
@@ -39,7 +40,7 @@ class Limits:
     tool_calls: int | None = None
     tokens: int | None = None
     cost: float | None = None
-    mends: int = 2
+    mends: int | None = None
     result_chars: int | None = 8000
 
     def __post_init__(self) -> None:
@@ -50,10 +51,9 @@ class Limits:
                 f"limits.answer_seconds must be above 0, not {self.answer_seconds!r}"
             )
         for name in ("replans", "repairs", "mends"):
-            if getattr(self, name) < 0:
-                raise ConfigurationError(
-                    f"limits.{name} must be 0 or more, not {getattr(self, name)!r}"
-                )
+            count = getattr(self, name)
+            if count is not None and count < 0:
+                raise ConfigurationError(f"limits.{name} must be 0 or more, not {count!r}")
         for name in ("model_calls", "tool_calls", "tokens", "cost", "result_chars"):
             value = getattr(self, name)
             if value is not None and not value > 0:

@@ -14,6 +14,7 @@ from llmcompiler.errors import ConfigurationError
 
 __all__ = [
     "LLM",
+    "Accustomed",
     "Anticipates",
     "Delta",
     "Figures",
@@ -227,6 +228,16 @@ class LLM(Protocol):
 
     async def aclose(self) -> None:
         """Let go of what the model holds (connections, memory, threads)."""
+        ...
+
+
+@runtime_checkable
+class Accustomed(Protocol):
+    """An `LLM` that says how many turns of a run it is good at writing failed steps anew in."""
+
+    @property
+    def mends(self) -> int | None:
+        """How many; None where it does not know."""
         ...
 
 

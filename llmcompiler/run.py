@@ -88,7 +88,8 @@ class Run(Generic[Out]):
             self._budget.add(before.usage, 0 if paused is None else paused.tool_calls)
         record = self._account.record
         # The last call is for the answer: a tool that asks the model must not take it.
-        self._tools_llm = MeteredLLM(setup.llm, record, self._budget, kept=1)
+        kept = 0 if request is None else 1  # a plan alone is not answered
+        self._tools_llm = MeteredLLM(setup.llm, record, self._budget, kept=kept)
         fresh = paused is not None or request is None
         self._conversation = Conversation(
             history if fresh else history.plus(Request(request or "")),

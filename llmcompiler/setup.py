@@ -12,7 +12,7 @@ from typing_extensions import TypeVar
 
 from llmcompiler.approval import ApprovalPolicy, Approver
 from llmcompiler.limits import Limits
-from llmcompiler.messages import LLM, Price
+from llmcompiler.messages import LLM, Accustomed, Price
 from llmcompiler.output import OutputType
 from llmcompiler.passes import Durations, Passes
 from llmcompiler.roles import Planner
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Setup"]
 
 Out = TypeVar("Out", default=str)
+_MENDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +43,11 @@ class Setup(Generic[Out]):
     price: Price | None = None
     durations: Durations = field(default_factory=Durations)
     recall: Recall | None = None
+
+    @property
+    def mends(self) -> int:
+        """How many turns of a run may be spent on writing failed steps anew."""
+        if self.limits.mends is not None:
+            return self.limits.mends
+        said = self.llm.mends if isinstance(self.llm, Accustomed) else None
+        return _MENDS if said is None else said

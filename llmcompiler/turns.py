@@ -217,7 +217,7 @@ class Turns:
                 if self.may_mend:
                     await self._mend(executor)
                 else:
-                    if self.counts.mends >= setup.limits.mends:
+                    if 0 < setup.mends <= self.counts.mends:
                         self._used_up("mends")
                     executor.mends = False
                     executor.give_up()
@@ -237,7 +237,7 @@ class Turns:
         calls = self._budget.left().model_calls
         return (
             self._conversation.asked
-            and self.counts.mends < self._setup.limits.mends
+            and self.counts.mends < self._setup.mends
             and (calls is None or calls > 1)
             and not self._budget.refused
         )

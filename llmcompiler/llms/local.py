@@ -111,6 +111,12 @@ class LocalLLM:
         """The name that the file gives the model, or the file's own."""
         return self._header.text("general.name") or self._header.path.name
 
+    @property
+    def mends(self) -> int | None:
+        """How many turns of mends the file says that its model is good at; None if it does not."""
+        said = self._header.metadata.get("llmcompiler.mends")
+        return said if isinstance(said, int) and not isinstance(said, bool) else None
+
     async def stream(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Delta, None]:
         """Go on from `prompt`; closing the iterator stops the generation within a step.
 

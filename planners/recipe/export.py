@@ -121,6 +121,8 @@ def _describe(writer: GGUFWriter, shape: Shape, kind: str) -> None:
     writer.add_description(DESCRIPTION)
     writer.add_license("MIT")
     writer.add_string("llmcompiler.quotes", QUOTES)
+    # Its conversations know replans, and no turns in which single lines are written anew.
+    writer.add_uint32("llmcompiler.mends", 0)
     writer.add_context_length(2048)
     writer.add_embedding_length(shape.width)
     writer.add_block_count(shape.layers)

@@ -189,3 +189,25 @@ def test_the_time_limit_holds_while_a_failed_step_is_mended() -> None:
     assert done.result.answer == "late"
     assert isinstance(done.result["1"], Failed)
     assert "The time is up" in done.last_texts()[-1]
+
+
+class Unused(ScriptedLLM):
+    """A model that says that it is not used to mends."""
+
+    mends = 0
+
+
+def test_a_model_that_is_not_used_to_mends_is_asked_for_none_unless_a_limit_says_so() -> None:
+    async def main(*replies: str, limits: Limits | None = None) -> Any:
+        llm = Unused([*replies, "Answer: done"])
+        result = await Agent(llm, tools=[risky], limits=limits).run("x")
+        llm.assert_complete()
+        return result["1"]
+
+    async def asked() -> Any:
+        good = '1. risky(word="ok")\n2. join()'
+        return await main('1. risky(word="bad")\n2. join()', good, limits=Limits(mends=1))
+
+    failed = run_virtual(main, '1. risky(word="bad")\n2. join()')
+    assert failed == Failed("ValueError", "ValueError: bad", 1)
+    assert run_virtual(asked) == Ok("ok")
