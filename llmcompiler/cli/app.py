@@ -5,35 +5,46 @@ It does not know how any of them is done.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
+from llmcompiler.cli import authoring
 from llmcompiler.cli import parameters as given
 from llmcompiler.cli.exits import ends_well
+from llmcompiler.cli.tool_commands import tools_app
 
-__all__ = [
-    "app",
-    "bench_engine",
-    "call_tool",
-    "doctor",
-    "list_tools",
-    "options",
-    "plan",
-    "run",
-    "show_tool",
-]
+__all__ = ["app", "bench_engine", "doctor", "options", "plan", "run"]
+
+_ORDER = ("run", "plan", "validate", "graph", "init", "schema", "tools")
+
+
+class _InOrder(TyperGroup):
+    """Lists the commands in the order in which somebody meets them."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """Return their names."""
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+
 
 app = typer.Typer(
     name="llmcompiler",
-    help="Plan an LLM's function calls as a graph, and run it while it is still being written.",
+    cls=_InOrder,
+    help="Plan an LLM's function calls as a graph, and run it while it is still being written; or "
+    "write the graph yourself, as a workflow in YAML.",
     epilog='Begin with: llmcompiler run "What is 17 * 23?"',
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-tools_app = typer.Typer(help="Look at tools, and call one without a model.", no_args_is_help=True)
 app.add_typer(tools_app, name="tools")
+app.command("validate")(authoring.validate)
+app.command("graph")(authoring.graph)
+app.command("init")(authoring.init)
+app.command("schema")(authoring.schema)
 
 
 def _print_version(wanted: bool) -> None:
@@ -58,7 +69,11 @@ def _root(
 
 @app.command("run")
 def run(
-    request: given.Request,
+    ctx: typer.Context,
+    request: given.Request = None,
+    file: given.File = None,
+    input_: given.Input = None,
+    input_file: given.InputFile = None,
     model: given.Model = "embedded",
     tools: given.Tools = None,
     max_replans: given.Replans = None,
@@ -79,10 +94,13 @@ def run(
     as_json: given.AsJson = False,
     quiet: given.Quiet = False,
 ) -> None:
-    """Answer a request: plan it, run the plan while it is being written, read the results.
+    """Answer a request, or run a workflow.
 
-    Progress and a summary go to standard error, the answer to standard output. Before a step that
-    needs approval you are asked; what does not depend on it goes on meanwhile.
+    A request is planned, the plan is run while it is being written, and its results are read. A
+    path that ends in .yaml or .yml and is there is a workflow: a plan that you wrote.
+
+    Progress and a summary go to standard error, the answer or the outputs to standard output.
+    Before a step that needs approval you are asked; what does not depend on it goes on meanwhile.
 
     Exit status: 0 answered, 1 failed, 2 wrong usage, 130 interrupted.
 
@@ -95,12 +113,16 @@ def run(
     llmcompiler run "What is in store?" --tools store.py -m local:qwen3-4b.gguf
 
     llmcompiler run "Mail the total to Ann." --tools store.py --approve send_mail --page run.html
+
+    llmcompiler run briefing.yaml --input 'cities=["Oslo", "Lima"]' --input brief=yes
     """
     from llmcompiler.cli.ask import Asked
     from llmcompiler.cli.run import Wanted, answer
+    from llmcompiler.cli.which import chosen_file, named_options
 
+    workflow = chosen_file(request, file, input_, input_file, quiet=quiet)
     asked = Asked(
-        request=request,
+        request=request or "",
         model=model,
         tools=tools,
         max_replans=max_replans,
@@ -117,12 +139,24 @@ def run(
         quiet=quiet,
     )
     wanted = Wanted(approve=approve or (), events=events, trace=trace, page=page, as_json=as_json)
-    raise typer.Exit(answer(asked, wanted))
+    if workflow is None:
+        raise typer.Exit(answer(asked, wanted))
+    from llmcompiler.cli.workflow import Given, run_workflow
+
+    named = named_options(ctx)
+    status = run_workflow(
+        Given(file=workflow, pairs=input_, inputs=input_file, named=named), asked, wanted
+    )
+    raise typer.Exit(status)
 
 
 @app.command("plan")
 def plan(
-    request: given.Request,
+    ctx: typer.Context,
+    request: given.Request = None,
+    file: given.File = None,
+    input_: given.Input = None,
+    input_file: given.InputFile = None,
     model: given.Model = "embedded",
     tools: given.Tools = None,
     max_replans: given.Replans = None,
@@ -162,10 +196,21 @@ def plan(
             rich_help_panel="Output",
         ),
     ] = False,
+    freeze: Annotated[
+        Path | None,
+        typer.Option(
+            "--freeze",
+            metavar="FILE.yaml",
+            help="Keep the plan as a workflow, which runs without a model to the same results.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
     page: given.Page = None,
     quiet: given.Quiet = False,
 ) -> None:
-    """Write the plan for a request and run nothing of it.
+    """Write the plan for a request, or show that of a workflow; run nothing of it.
+
+    Of a workflow it shows the steps, what each of them waits for, and what they would take.
 
     Examples:
 
@@ -174,12 +219,18 @@ def plan(
     llmcompiler plan "What is 3 miles in km, and what time is it in Oslo?" --mermaid
 
     llmcompiler plan "Mail me what example.org says." --tools mail.py --lint --estimate
+
+    llmcompiler plan "How long is each file in docs?" --freeze lengths.yaml
+
+    llmcompiler plan briefing.yaml
     """
     from llmcompiler.cli.ask import Asked
     from llmcompiler.cli.plan import Views, show_plan
+    from llmcompiler.cli.which import chosen_file, named_options
 
+    workflow = chosen_file(request, file, input_, input_file, quiet=quiet)
     asked = Asked(
-        request=request,
+        request=request or "",
         model=model,
         tools=tools,
         max_replans=max_replans,
@@ -199,60 +250,21 @@ def plan(
         form="json" if as_json else "mermaid" if mermaid else "dot" if dot else "text",
         estimate=estimate,
         lint=lint,
+        freeze=freeze,
         events=events,
         page=page,
     )
-    with ends_well():
-        status = show_plan(asked, views)
+    if workflow is None:
+        with ends_well():
+            status = show_plan(asked, views)
+        raise typer.Exit(status)
+    from llmcompiler.cli.flow import refuse_idle, show_workflow
+    from llmcompiler.cli.problems import tells_problems
+
+    with tells_problems():
+        refuse_idle(named_options(ctx))
+        status = show_workflow(workflow, views, pairs=input_, inputs=input_file, cache=cache)
     raise typer.Exit(status)
-
-
-@tools_app.command("list")
-def list_tools(tools: given.Tools = None, as_json: given.AsJson = False) -> None:
-    """List tools, one to a line: the bundled ones, or those of --tools."""
-    from llmcompiler.cli.tools import list_all
-
-    with ends_well():
-        list_all(tools, as_json=as_json)
-
-
-@tools_app.command("show")
-def show_tool(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The tool's name.")],
-    tools: given.Tools = None,
-    as_json: given.AsJson = False,
-) -> None:
-    """Show what a tool takes, what it returns, and its limits."""
-    from llmcompiler.cli.tools import show
-
-    with ends_well():
-        show(name, tools, as_json=as_json)
-
-
-@tools_app.command("call")
-def call_tool(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The tool's name.")],
-    values: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="Its arguments.")
-    ] = None,
-    args: Annotated[
-        str | None, typer.Option("--args", metavar="JSON", help="Its arguments as one JSON object.")
-    ] = None,
-    tools: given.Tools = None,
-    model: given.Model = "embedded",
-) -> None:
-    """Call a tool and print its result as JSON. A model is loaded only if the tool asks for one.
-
-    Examples:
-
-    llmcompiler tools call convert value=3 from_unit=mile to_unit=kilometer
-
-    llmcompiler tools call total --args '{"values": [1, 2, 3]}'
-    """
-    from llmcompiler.cli.tools import call
-
-    with ends_well():
-        call(name, values or [], args, tools, model)
 
 
 @app.command("options")

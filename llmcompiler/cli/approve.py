@@ -19,7 +19,6 @@ from llmcompiler.errors import ConfigurationError, did_you_mean
 
 if TYPE_CHECKING:
     from llmcompiler.approval import ApprovalRequest, Verdict
-    from llmcompiler.toolbox import Toolbox
 
 __all__ = ["Consent", "call_text", "terminal_input"]
 
@@ -38,7 +37,7 @@ class Consent:
     def __init__(
         self,
         approved: Collection[str],
-        tools: Toolbox,
+        tools: Collection[str],
         keys: TextIO | None,
         held: Callable[[], AbstractContextManager[object]],
     ) -> None:

@@ -70,9 +70,13 @@ class Asked:
         """Return the limits; raise `ConfigurationError` for values that are none."""
         from llmcompiler.limits import Limits
 
+        return replace(Limits(), **self.chosen_limits())
+
+    def chosen_limits(self) -> dict[str, Any]:
+        """Return the limits that the options name, and no others."""
         short: dict[str, Any] = {"seconds": self.timeout, "replans": self.max_replans}
         given = {name: value for name, value in short.items() if value is not None}
-        return replace(Limits(), **given | _named_limits(self.limit or ()))
+        return given | _named_limits(self.limit or ())
 
     def load_agent(self, llm: LLM, tools: Toolbox, approver: Approver | None = None) -> Agent:
         """Return an agent on these tools; raise `ConfigurationError` for what it cannot be."""

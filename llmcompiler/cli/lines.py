@@ -68,6 +68,8 @@ def line_of(event: Event, tools: Mapping[str, str]) -> Line | None:
         return f"{step} {tools.get(step, '')}".rstrip()
 
     match event:
+        case RunStarted(request="") | StepPlanned(line=""):  # the plan was there before the run
+            return None
         case RunStarted(model=model, tools=known):
             return Line(event.ts, "ask", f"{model}, {_count(len(known), 'tool')}", "quiet")
         case PlanStarted(purpose="repair" | "continue" | "retry" as purpose):
@@ -78,6 +80,8 @@ def line_of(event: Event, tools: Mapping[str, str]) -> Line | None:
             return Line(event.ts, "reject", one_line(f"{source.strip()}: {message}"), "bad")
         case PlanIgnored(text=text, reason=reason):
             return Line(event.ts, "ignore", one_line(f"{reason}: {text.strip()}"), "quiet")
+        case PlanFinished(steps=steps, whole=False) if steps:
+            return Line(event.ts, "plan", f"broken off after {_count(steps, 'step')}", "odd")
         case PlanFinished(steps=steps) if steps:
             return Line(event.ts, "plan", f"complete, {_count(steps, 'step')}", "quiet")
         case StepStarted(step=step, elements=elements):
@@ -169,10 +173,11 @@ def summary(result: Result[Any], events: Iterable[Event] = ()) -> str:
         parts.append("no steps")
     usage = result.usage
     about = "about " if usage.estimated else ""
-    parts.append(
-        f"{about}{usage.prefilled_tokens} tokens prefilled, {usage.reused_tokens} reused, "
-        f"{usage.completion_tokens} written"
-    )
+    if result.request is not None or usage.model_calls:  # else no model was ever asked
+        parts.append(
+            f"{about}{usage.prefilled_tokens} tokens prefilled, {usage.reused_tokens} reused, "
+            f"{usage.completion_tokens} written"
+        )
     if result.cost is not None:
         parts.append(f"cost {_money(result.cost)}")
     parts.append(f"{duration(result.seconds)} in all")

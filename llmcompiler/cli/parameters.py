@@ -16,7 +16,10 @@ __all__ = [
     "Cache",
     "Context",
     "Events",
+    "File",
     "GpuLayers",
+    "Input",
+    "InputFile",
     "Limit",
     "Model",
     "NoPass",
@@ -31,19 +34,57 @@ __all__ = [
     "Timeout",
     "Tools",
     "Trace",
+    "Workflow",
+    "Workflows",
 ]
 
+_WORKFLOW = "A workflow"
 _ASKING = "The model"
 _RUNNING = "The plan"
 _LOCAL = "Local models"
 _OUTPUT = "Output"
 
 Request = Annotated[
-    str,
+    str | None,
     typer.Argument(
-        metavar="REQUEST", help="What you want to know; '-' reads it from standard input."
+        metavar="REQUEST|FILE.yaml",
+        help="What you want to know ('-' reads it from standard input), or a workflow file that is "
+        "there.",
+        show_default=False,
     ),
 ]
+File = Annotated[
+    Path | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="FILE",
+        help="A workflow file, whatever its name.",
+        rich_help_panel=_WORKFLOW,
+    ),
+]
+Input = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        "-i",
+        metavar="NAME=VALUE",
+        help="An input of the workflow, repeatable; read by its declared type: 'no' is false for a "
+        "boolean, lists and objects are JSON.",
+        rich_help_panel=_WORKFLOW,
+    ),
+]
+InputFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--input-file",
+        metavar="FILE.json|FILE.yaml",
+        help="Inputs by name; '-' reads JSON from standard input. --input counts more.",
+        rich_help_panel=_WORKFLOW,
+    ),
+]
+Workflows = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Workflow files.")]
+Workflow = Annotated[Path, typer.Argument(metavar="FILE", help="A workflow file.")]
 Model = Annotated[
     str,
     typer.Option(
@@ -51,7 +92,8 @@ Model = Annotated[
         "-m",
         metavar="SPEC",
         envvar="LLMCOMPILER_MODEL",
-        help="embedded, local:PATH.gguf, openai:NAME or http://HOST:PORT/v1#NAME.",
+        help="embedded, local:PATH.gguf, openai:NAME or http://HOST:PORT/v1#NAME. Given here, it "
+        "replaces every model that a workflow names.",
         rich_help_panel=_ASKING,
     ),
 ]
@@ -62,7 +104,7 @@ Tools = Annotated[
         "-t",
         metavar="FILE.py|MODULE|NAME",
         help="Tools to plan with, repeatable. They replace the bundled tools unless one of them is "
-        "'bundled'.",
+        "'bundled'. A workflow names its own.",
         rich_help_panel=_ASKING,
     ),
 ]
@@ -81,7 +123,8 @@ Timeout = Annotated[
     typer.Option(
         "--timeout",
         metavar="SECONDS",
-        help="Bounds planning and tools together (300); then it answers with what there is.",
+        help="Bounds planning and tools together (300); then it answers with what there is. A "
+        "workflow ends with it.",
         rich_help_panel=_ASKING,
     ),
 ]

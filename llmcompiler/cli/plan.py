@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from llmcompiler.cli.ask import Asked
 from llmcompiler.cli.exits import FAILED, FINISHED
 from llmcompiler.cli.files import EventFile, FinalFile
+from llmcompiler.cli.freeze import FrozenFile
 
 if TYPE_CHECKING:
     from llmcompiler.dataflow import Flow
@@ -30,6 +31,7 @@ class Views:
     form: Literal["text", "json", "mermaid", "dot"]
     estimate: bool
     lint: bool
+    freeze: Path | None
     events: Path | None
     page: Path | None
 
@@ -44,6 +46,7 @@ class _Made:
 def show_plan(asked: Asked, views: Views) -> int:
     """Ask for a plan and print it; return 1 if it was linted and has flows that need approval."""
     page = FinalFile(views.page, "the page")
+    frozen = None if views.freeze is None else FrozenFile(views.freeze)
     made = _ask(asked, views.events)
     plan = made.plan
     match views.form:
@@ -67,6 +70,8 @@ def show_plan(asked: Asked, views: Views) -> int:
         from llmcompiler.trace import plan_page
 
         page.write(plan_page(plan, made.estimate))
+    if frozen is not None:
+        frozen.write(plan, asked.tools or ())
     return FAILED if views.lint and made.flows else FINISHED
 
 

@@ -35,6 +35,7 @@ __all__ = ["LiveProgress", "PlainProgress", "Progress", "Silence", "progress_for
 
 _ROWS = 8  # running steps shown at once; the rest is counted
 _BREATH = 0.05  # seconds between two writings
+_LOADING = "loading the model"
 
 
 class Progress(Protocol):
@@ -55,11 +56,14 @@ class Progress(Protocol):
     ) -> None: ...
 
 
-def progress_for(stream: TextIO, *, quiet: bool) -> Progress:
-    """Return the progress that suits `stream`: nothing, plain lines, or live on a terminal."""
+def progress_for(stream: TextIO, *, quiet: bool, waiting: str = _LOADING) -> Progress:
+    """Return the progress that suits `stream`: nothing, plain lines, or live on a terminal.
+
+    `waiting` is what the live one says before anything has happened.
+    """
     if quiet:
         return Silence()
-    return LiveProgress(stream) if stream.isatty() else PlainProgress(stream)
+    return LiveProgress(stream, waiting=waiting) if stream.isatty() else PlainProgress(stream)
 
 
 def region_for(stream: TextIO, *, quiet: bool) -> Progress:
@@ -136,7 +140,12 @@ class LiveProgress:
     """The same lines in colour; below them, what is being written and what is running now."""
 
     def __init__(
-        self, stream: TextIO, *, lines: bool = True, clock: Callable[[], float] = monotonic
+        self,
+        stream: TextIO,
+        *,
+        lines: bool = True,
+        waiting: str = _LOADING,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
 
         from rich.console import Console
@@ -147,7 +156,7 @@ class LiveProgress:
         self._console = Console(file=stream, stderr=stream is sys.stderr, highlight=False)
         self._tools: dict[str, str] = {}
         self._running: dict[str, float] = {}
-        self._waiting = "loading the model"
+        self._waiting = waiting
         self._writing = ""
         self._zero = self._clock()
         self._open = False
