@@ -76,7 +76,10 @@ def test_adk_4098_and_3905_what_a_step_of_a_plan_has_a_step_of_a_file_has_too() 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("uess: calculate", "flow.yaml:5:5: there is no key 'uess' in a step; did you mean 'uses'?"),
+        (
+            "uess: calculate",
+            "flow.yaml:5:5: there is no key 'uess' in a step; did you mean 'uses'?",
+        ),
         (
             "uses: calculat",
             "flow.yaml:5:11: there is no tool 'calculat'; did you mean 'calculate'?",

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 from llmcompiler.engine.batcher import Batch
