@@ -158,7 +158,7 @@ def test_every_run_ends_in_order_and_accounts_for_every_step(seed: int) -> None:
     started, planned = seen["step_started"], seen["step_planned"]
     assert max(ended.values(), default=0) <= 1
     changes = [event for event in events if isinstance(event, PlanChanged)]
-    again = Counter(step for change in changes for step in change.steps)
+    again = Counter(str(step) for change in changes for step in change.steps)
     for step in planned:
         assert planned[step] == 1 + again[step]
         assert started[step] <= 1 + again[step]
