@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from llmcompiler.messages import LLM, Price
     from llmcompiler.toolbox import Toolbox
 
-__all__ = ["Asked", "local_options", "named_values"]
+__all__ = ["Asked", "local_options", "named_values", "price_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ class Asked:
             tools=tools.values(),
             limits=self.limits(),
             passes=Passes().switched(self.on or (), self.off or ()),
-            price=_price(self.price),
+            price=price_of(self.price),
             cache=self.cache,
             approver=approver,
         )
@@ -99,7 +99,7 @@ class Asked:
         from llmcompiler.passes import Passes
         from llmcompiler.recall import Recall
 
-        Budget(self.limits(), _price(self.price))
+        Budget(self.limits(), price_of(self.price))
         Passes().switched(self.on or (), self.off or ())
         if self.cache is not None:
             Recall(self.cache).close()
@@ -147,7 +147,8 @@ def _named_limits(given: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _price(text: str | None) -> Price | None:
+def price_of(text: str | None) -> Price | None:
+    """Read what tokens cost; raise `ConfigurationError` for what is no price."""
     from llmcompiler.messages import Price
 
     if text is None:

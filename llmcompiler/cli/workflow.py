@@ -37,7 +37,6 @@ __all__ = ["Given", "run_workflow"]
 _LOCAL = ("gpu_layers", "context", "threads", "option")
 _FOREIGN = {
     "tools": "a workflow names its tools itself, under 'tools'",
-    "price": "a workflow has no price of tokens",
 }
 
 
@@ -93,6 +92,7 @@ def _run(given: Given, asked: Asked, wanted: Wanted, seen: _Seen) -> None:
     import anyio
 
     from llmcompiler.cli.approve import Consent, terminal_input
+    from llmcompiler.cli.ask import price_of
     from llmcompiler.cli.progress import progress_for
     from llmcompiler.passes import Passes
 
@@ -116,6 +116,7 @@ def _run(given: Given, asked: Asked, wanted: Wanted, seen: _Seen) -> None:
                     approver=consent,
                     passes=passes,
                     cache=asked.cache,
+                    price=price_of(asked.price),
                     sinks=(seen.events.append, log, progress),
                 )
         finally:

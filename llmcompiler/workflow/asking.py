@@ -16,7 +16,7 @@ from llmcompiler.approval import ApprovalPolicy, Approver
 from llmcompiler.errors import LLMCompilerError, ToolArgumentError, ToolError
 from llmcompiler.limits import Limits
 from llmcompiler.llms.metered import MeteredLLM
-from llmcompiler.messages import LLM, Message, Prompt, Sampling, TextDelta
+from llmcompiler.messages import LLM, Message, Price, Prompt, Sampling, TextDelta
 from llmcompiler.output import OutputType
 from llmcompiler.plan import Json
 from llmcompiler.toolbox import RunContext, Tool, Toolbox
@@ -43,6 +43,7 @@ class Asking:
     policy: ApprovalPolicy | None
     limits: Limits
     version: str
+    price: Price | None = None
 
 
 def llm_tool(name: str, asking: Asking, returns: Mapping[str, Any] | None) -> Tool[..., Any]:
@@ -120,6 +121,7 @@ def agent_tool(
             limits=asking.limits,
             approver=asking.approver,
             policy=asking.policy,
+            price=asking.price,
         )
         try:
             result = await agent.run(asking.redactor.text(request), deps=context.deps)

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from llmcompiler.approval import ApprovalPolicy, Approver
 from llmcompiler.errors import DuplicateToolError, LLMCompilerError, did_you_mean
 from llmcompiler.limits import Limits
-from llmcompiler.messages import LLM
+from llmcompiler.messages import LLM, Price
 from llmcompiler.passes import Passes
 from llmcompiler.registry import bundled_tools, load_tools
 from llmcompiler.toolbox import Tool, Toolbox
@@ -63,6 +63,7 @@ class Runtime:
     cache: Path | str | None = None
     given: Mapping[str, LLM] = field(default_factory=dict)
     environment: Mapping[str, str] | None = None
+    price: Price | None = None
 
 
 class Sub(Protocol):
@@ -127,6 +128,7 @@ class Uses:
             runtime.policy,
             runtime.limits,
             version,
+            runtime.price,
         )
 
     def _asking(

@@ -20,7 +20,7 @@ from llmcompiler.errors import ConfigurationError, LLMCompilerError, ToolError, 
 from llmcompiler.events import Sink
 from llmcompiler.limits import Limits
 from llmcompiler.llms.metered import MeteredLLM
-from llmcompiler.messages import LLM
+from llmcompiler.messages import LLM, Price
 from llmcompiler.passes import Passes
 from llmcompiler.plan import Json, Plan, Ref
 from llmcompiler.result import Result
@@ -212,6 +212,7 @@ class Workflow:
         policy: ApprovalPolicy | None = None,
         passes: Passes | None = None,
         cache: Path | str | None = None,
+        price: Price | None = None,
         deps: Any = None,
         sinks: Iterable[Sink] = (),
         environment: Mapping[str, str] | None = None,
@@ -219,7 +220,7 @@ class Workflow:
         """Run the workflow. What a step came to is in the result; a failed one is no exception.
 
         `models` stand in for those that the file names. `environment` is where env and secrets are
-        read, the process's own if None. Raises `InputError` and `ConfigurationError` before
+        read, the process's own if None; `price` is what `limits.cost` goes by. Raises `InputError` and `ConfigurationError` before
         anything runs.
         """
         for name in models or ():
@@ -233,6 +234,7 @@ class Workflow:
             cache=cache,
             given=models or {},
             environment=environment,
+            price=price,
         )
         return await self._run(inputs or {}, outer, None, deps, sinks)
 
@@ -328,6 +330,7 @@ class Workflow:
                 policy=outer.policy,
                 passes=outer.passes,
                 cache=outer.cache,
+                price=outer.price,
             )
             told = tuple(redactor.sink(sink) for sink in sinks)
             async with agent:

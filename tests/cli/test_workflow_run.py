@@ -148,7 +148,7 @@ def test_a_broken_file_is_an_object_too_where_json_is_asked_for(
         (["shp.yaml", "--input", "a=1"], "there is no file 'shp.yaml'; did you mean 'shop.yaml'?"),
         (["-f", "no.yaml"], "cannot read the workflow 'no.yaml': no such file or directory"),
         (["shop.yaml", "--tools", "store.py"], "--tools is for requests: a workflow names its"),
-        (["shop.yaml", "--price", "1,2"], "--price is for requests: a workflow has no price"),
+        (["shop.yaml", "--price", "cheap"], "--price 'cheap' is not PROMPT,COMPLETION"),
         (["shop.yaml", "--threads", "2"], "--threads needs --model here"),
         (["shop.yaml", "--gpu-layers", "2"], "--gpu-layers needs --model here"),
         (["shop.yaml", "--model", "nothing"], "there is no installed model 'nothing'"),

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from llmcompiler import Price
+from llmcompiler.errors import ConfigurationError
 from llmcompiler.testing import Reply, ScriptedLLM
 from tests.workflow.trying import ran, told
 
@@ -175,3 +179,28 @@ def test_a_step_that_fails_is_put_to_a_model_where_its_file_says_so() -> None:
     assert told(lost)["a"].startswith(
         "ToolError: no such place; and the model's way around it: the agent gave no answer: "
     )
+
+
+COSTLY = """\
+    models: {m: embedded}
+    limits: {cost: 0.5}
+    steps:
+      a: {uses: llm, with: {prompt: hello}}
+      b: {uses: agent, with: {request: "again, ${{ steps.a.output }}"}}
+    """
+
+
+def test_a_limit_of_cost_goes_by_the_price_that_the_run_is_given() -> None:
+    model = ScriptedLLM(["hi", "Answer: there"])
+    result = ran(COSTLY, models={"m": model}, price=Price(1.0, 1.0))
+    assert told(result) == {"a": "hi", "b": "there"}
+    assert result.result.cost is not None
+    assert 0 < result.result.cost < 0.5
+    dear = ran(COSTLY, models={"m": ScriptedLLM(["hi"])}, price=Price(1e6, 1e6))
+    assert dear.status == "failed"
+    assert "limit of 0.5 of cost was used up" in str(dear.error)
+
+
+def test_a_limit_of_cost_without_a_price_is_refused_before_anything_runs() -> None:
+    with pytest.raises(ConfigurationError, match=r"limits\.cost needs the price of tokens"):
+        ran(COSTLY, models={"m": ScriptedLLM([])})
