@@ -116,7 +116,8 @@ class Run(Generic[Out]):
 
     def _flows(self) -> Flows | None:
         setup = self._setup
-        if not setup.policy.flows:
+        marked = any(tool.untrusted or tool.private for tool in setup.toolbox.values())
+        if not setup.policy.flows or not marked:
             return None
         return Flows(setup.toolbox, tools_named(self._history))
 

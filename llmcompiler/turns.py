@@ -211,6 +211,8 @@ class Turns:
         Meanwhile the model reads what it will be told in any case.
         """
         setup = self._setup
+        foresees = setup.planner if isinstance(setup.planner, Foresees) else None
+        anticipates = setup.joiner if isinstance(setup.joiner, Anticipates) else None
         executor.mends = self.may_mend
         while executor.unsettled and not executor.stopped:
             if executor.ailing:
@@ -225,9 +227,9 @@ class Turns:
             if executor.still:
                 self.pending = executor.pending
                 return not self.pending
-            if isinstance(setup.planner, Foresees) and isinstance(setup.joiner, Anticipates):
+            if foresees is not None and anticipates is not None:
                 coming = self._conversation.coming(executor.observations, self._joins)
-                setup.joiner.anticipate(setup.planner.foreseen(self._asking(coming, "join")))
+                anticipates.anticipate(foresees.foreseen(self._asking(coming, "join")))
             await executor.wait_more(len(executor.observations))
         return True
 

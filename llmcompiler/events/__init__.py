@@ -6,6 +6,7 @@ It does not know who reads: progress, journal, metrics and traces only look at t
 from llmcompiler.events.emitter import (
     Emitter,
     Sink,
+    direct_clock,
     event_from_json,
     event_json_schema,
     event_to_json,
@@ -82,6 +83,7 @@ __all__ = [
     "StepSkipped",
     "StepStarted",
     "UsageUpdated",
+    "direct_clock",
     "event_from_json",
     "event_json_schema",
     "event_to_json",

@@ -16,7 +16,14 @@ import anyio
 
 from llmcompiler.events.kinds import Event
 
-__all__ = ["Emitter", "Sink", "event_from_json", "event_json_schema", "event_to_json"]
+__all__ = [
+    "Emitter",
+    "Sink",
+    "direct_clock",
+    "event_from_json",
+    "event_json_schema",
+    "event_to_json",
+]
 
 Sink: TypeAlias = Callable[[Event], None]
 _log = logging.getLogger("llmcompiler")
@@ -42,7 +49,7 @@ class Emitter:
         told: int = 0,
     ) -> None:
         self.run_id = run_id
-        self._clock = _direct(clock)
+        self._clock = direct_clock(clock)
         self._zero = self._clock() - elapsed
         self._seq = told
         self._sinks = list(sinks)
@@ -68,7 +75,7 @@ class Emitter:
                 self._sinks = [other for other in self._sinks if other is not sink]
 
 
-def _direct(clock: Callable[[], float]) -> Callable[[], float]:
+def direct_clock(clock: Callable[[], float]) -> Callable[[], float]:
     """Return what `clock` reads, where it looks up the event loop at every reading."""
     if clock is not anyio.current_time:
         return clock

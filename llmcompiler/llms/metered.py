@@ -13,7 +13,7 @@ from typing import TypeAlias
 import anyio
 
 from llmcompiler.budget import Budget
-from llmcompiler.events import Emitter, UsageUpdated
+from llmcompiler.events import Emitter, UsageUpdated, direct_clock
 from llmcompiler.messages import (
     LLM,
     Delta,
@@ -86,7 +86,8 @@ class MeteredLLM:
             sampling = replace(sampling, max_tokens=self._budget.max_tokens(sampling.max_tokens))
         letters = 0
         end: Finished | None = None
-        begun = anyio.current_time()
+        clock = direct_clock(anyio.current_time)
+        begun = clock()
         arrivals: list[float] = []
         try:
             async with aclosing(self._inner.stream(prompt, sampling)) as stream:
@@ -96,7 +97,7 @@ class MeteredLLM:
                         self._record(_told(self.name, end, arrivals))
                     elif delta.text:
                         letters += len(delta.text)
-                        arrivals.append(anyio.current_time() - begun)
+                        arrivals.append(clock() - begun)
                     yield delta
         finally:
             if end is None:
