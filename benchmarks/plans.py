@@ -22,6 +22,7 @@ from benchmarks.plans_data import MissingData
 from benchmarks.plans_passes import calls, cost
 from benchmarks.plans_schedules import real_time, unlimited, workers
 from benchmarks.plans_table import Row, Say, as_json, as_table
+from benchmarks.plans_workflows import workflows
 
 __all__ = ["MEASURES", "main", "measured"]
 
@@ -35,6 +36,7 @@ MEASURES: Final[dict[str, Measure]] = {
     "mutated": mutated,
     "calls": calls,
     "cost": cost,
+    "workflows": workflows,
 }
 """What can be measured, by the names that ``--only`` takes."""
 

@@ -5,11 +5,13 @@ It does not know how it ran.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
-from llmcompiler.approval import ApprovalRequest
+from llmcompiler.approval import ApprovalRequest, Verdict
+from llmcompiler.errors import ApprovalError, ConfigurationError
+from llmcompiler.events import Sink
 from llmcompiler.frontier import outlook, resolve
 from llmcompiler.plan import (
     Argument,
@@ -34,6 +36,34 @@ from llmcompiler.workflow.wording import reworded
 __all__ = ["WorkflowResult", "settle"]
 
 
+Drive: TypeAlias = (
+    "Callable[[Result[str] | None, Iterable[Verdict], Iterable[Sink]], Awaitable[WorkflowResult]]"
+)
+
+
+@dataclass(slots=True)
+class _Again:
+    """What goes on with a workflow that waits, once."""
+
+    drive: Drive
+    before: Result[str]
+    used: bool = False
+
+    async def go_on(self, verdicts: Iterable[Verdict], sinks: Iterable[Sink]) -> WorkflowResult:
+        given = list(verdicts)
+        waiting = {request.step: request.digest for request in self.before.pending}
+        for verdict in given:
+            if waiting.get(verdict.step) != verdict.digest:
+                raise ApprovalError(verdict.step, "no such call waits for approval")
+        if self.used:
+            raise ApprovalError(
+                self.before.pending[0].step,
+                "this result was resumed already: go on from what that gave",
+            )
+        self.used = True
+        return await self.drive(self.before, given, sinks)
+
+
 @dataclass(frozen=True, slots=True)
 class WorkflowResult:
     """What a workflow gave back.
@@ -51,6 +81,24 @@ class WorkflowResult:
     error: str | None
     missing: Mapping[str, str]
     result: Result[str]
+    _again: _Again | None = field(default=None, repr=False, compare=False)
+
+    async def resume(
+        self, verdicts: Iterable[Verdict], *, sinks: Iterable[Sink] = ()
+    ) -> WorkflowResult:
+        """Go on with a workflow that waits: ``await result.resume([request.approve()])``.
+
+        It runs with the inputs, models and tools that it was begun with. What has run is not run
+        again, and what is approved is exactly what then runs. Raises `ApprovalError` for a verdict
+        that nothing waits for, and for a result that was resumed before, `ConfigurationError` where
+        nothing waits.
+        """
+        if self._again is None:
+            raise ConfigurationError(
+                f"nothing of the workflow {self.name!r} waits for approval, its status is "
+                f"{self.status!r}"
+            )
+        return await self._again.go_on(verdicts, sinks)
 
     @property
     def pending(self) -> tuple[ApprovalRequest, ...]:
@@ -75,7 +123,7 @@ class WorkflowResult:
 
 
 def settle(
-    name: str, compiled: Compiled, result: Result[str], redactor: Redactor
+    name: str, compiled: Compiled, result: Result[str], redactor: Redactor, drive: Drive
 ) -> WorkflowResult:
     """Draw up what a run came to; `result` is told without secrets, and so is what is made of it."""
     raw = {step.task.id: step.outcome for step in result.steps}
@@ -105,7 +153,8 @@ def settle(
     if status == "finished" and failed:
         status, why = "failed", "; ".join(failed)
     by_name: dict[str, Outcome] = {str(step): one for step, one in steps.items() if one is not None}
-    return WorkflowResult(name, status, outputs, by_name, why, missing, shown)
+    again = _Again(drive, result) if status == "pending" else None
+    return WorkflowResult(name, status, outputs, by_name, why, missing, shown, again)
 
 
 def _in_words_of_file(step: Observation) -> Observation:

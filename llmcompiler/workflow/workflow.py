@@ -5,30 +5,29 @@ It does not know YAML's syntax, nor how steps are run: it compiles to a plan, an
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import anyio
 
 from llmcompiler.agent import Agent
-from llmcompiler.approval import ApprovalPolicy, Approver
+from llmcompiler.approval import ApprovalPolicy, Approver, Verdict
 from llmcompiler.errors import ConfigurationError, LLMCompilerError, ToolError, did_you_mean
 from llmcompiler.events import Sink
 from llmcompiler.limits import Limits
 from llmcompiler.llms.metered import MeteredLLM
 from llmcompiler.messages import LLM, Price
 from llmcompiler.passes import Passes
-from llmcompiler.plan import Json, Plan, Ref
+from llmcompiler.plan import Json, Plan
 from llmcompiler.result import Result
 from llmcompiler.toolbox import RunContext, Tool, Toolbox
 from llmcompiler.types import Type, converted, problem
 from llmcompiler.workflow.asking import traits
-from llmcompiler.workflow.compiling import Compiled, Compiler, names_of
-from llmcompiler.workflow.expressions import Scope, Secrets, compile_value, filled
+from llmcompiler.workflow.compiling import Compiled, Compiler
+from llmcompiler.workflow.expressions import Scope
 from llmcompiler.workflow.freezing import to_yaml
 from llmcompiler.workflow.model import WorkflowFile, load_model
 from llmcompiler.workflow.models import Models
@@ -36,20 +35,13 @@ from llmcompiler.workflow.outcome import WorkflowResult, settle
 from llmcompiler.workflow.problems import Problem, WorkflowError
 from llmcompiler.workflow.reading import Source, read, read_file
 from llmcompiler.workflow.reporting import Report
+from llmcompiler.workflow.surroundings import InputError, scope_of, specs_of
 from llmcompiler.workflow.uses import Runtime, Uses, digest, tools_of
 from llmcompiler.workflow.written import Written
 
 __all__ = ["InputError", "Workflow"]
 
 _DEEPEST = 10  # workflows that use each other
-
-
-class InputError(ConfigurationError):
-    """Raised when what a workflow is given does not fit; `problems` are all that were found."""
-
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
 
 
 class Workflow:
@@ -303,11 +295,11 @@ class Workflow:
         sinks: Iterable[Sink],
     ) -> WorkflowResult:
         """Run it, as a part of an `outer` run where there is a `context`."""
-        scope, secrets = self._scope(self.inputs_of(inputs), outer.environment)
+        scope, secrets = scope_of(self._file, self.inputs_of(inputs), outer.environment)
         redactor = outer.redactor.plus(secrets.revealed())
         meter = None if context is None else context.llm
         models = Models(
-            self._specs(scope),
+            specs_of(self._file, scope),
             {name: llm for name, llm in outer.given.items() if _named(name, self._file)},
             within=None if context is None else outer.models,
             through=meter.over if isinstance(meter, MeteredLLM) else None,
@@ -320,77 +312,50 @@ class Workflow:
             approver=redactor.approver(outer.approver),
             limits=replace(limits, seconds=None, mends=Limits().mends),
         )
-        try:
-            compiled = self._compile(runtime, scope, running=True)
-            agent: Agent[str] = Agent(
-                models.get(),
-                tools=compiled.toolbox,
-                limits=limits,
-                approver=runtime.approver,
-                policy=outer.policy,
-                passes=outer.passes,
-                cache=outer.cache,
-                price=outer.price,
-            )
-            told = tuple(redactor.sink(sink) for sink in sinks)
-            async with agent:
-                result = await _executed(agent, compiled.plan, deps, told)
-            return settle(self.name, compiled, result, redactor)
-        except LLMCompilerError as error:
-            shown = redactor.error(error)
-            if shown is error:
-                raise
-            raise shown from None
-        finally:
-            with anyio.CancelScope(shield=True):
-                await models.aclose()
 
-    def _scope(
-        self, inputs: Mapping[str, Json], environment: Mapping[str, str] | None
-    ) -> tuple[Scope, Secrets]:
-        known = os.environ if environment is None else environment
-        env: dict[str, Json] = {}
-        problems: list[str] = []
-        for name, default in self._file.env.items():
-            value = known.get(name, default)
-            if value is None:
-                problems.append(f"the environment variable {name!r} is not set")
-            else:
-                env[name] = value
-        hidden = {name: known[name] for name in self._file.secrets if name in known}
-        problems += [
-            f"the secret {name!r} is not set: it is read from the environment"
-            for name in self._file.secrets
-            if name not in hidden
-        ]
-        if problems:
-            raise InputError(problems)
-        secrets = Secrets(hidden)
-        return Scope(names_of(self._file), inputs, env, secrets), secrets
+        async def drive(
+            before: Result[str] | None, verdicts: Iterable[Verdict], sinks: Iterable[Sink]
+        ) -> WorkflowResult:
+            try:
+                compiled = self._compile(runtime, scope, running=True)
+                agent: Agent[str] = Agent(
+                    models.get(),
+                    tools=compiled.toolbox,
+                    limits=limits,
+                    approver=runtime.approver,
+                    policy=outer.policy,
+                    passes=outer.passes,
+                    cache=outer.cache,
+                    price=outer.price,
+                )
+                told = tuple(redactor.sink(sink) for sink in sinks)
+                async with agent:
+                    if before is None:
+                        result = await _ended(agent.execute(compiled.plan, deps=deps, sinks=told))
+                    else:
+                        result = await _ended(agent.resume(before, verdicts, deps=deps, sinks=told))
+                return settle(self.name, compiled, result, redactor, drive)
+            except LLMCompilerError as error:
+                shown = redactor.error(error)
+                if shown is error:
+                    raise
+                raise shown from None
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await models.aclose()
 
-    def _specs(self, scope: Scope) -> dict[str, tuple[str, Mapping[str, Any]]]:
-        specs: dict[str, tuple[str, Mapping[str, Any]]] = {}
-        known = replace(scope, names=replace(scope.names, steps=frozenset()))
-        for name, spec in self._file.models.items():
-            use = filled(compile_value(spec.use, known), _no_steps)
-            options = filled(compile_value(spec.engine_options(), known), _no_steps)
-            specs[name] = (str(use), cast("Mapping[str, Any]", options))
-        return specs
+        return await drive(None, (), sinks)
 
 
 def _named(model: str, file: WorkflowFile) -> bool:
     return not file.models or model in file.models
 
 
-async def _executed(agent: Agent[str], plan: Plan, deps: Any, sinks: Iterable[Sink]) -> Result[str]:
-    """Run the plan; a run that was ended by a limit leaves its result too."""
+async def _ended(run: Awaitable[Result[str]]) -> Result[str]:
+    """Wait for a run's end; one that was ended by a limit leaves its result too."""
     try:
-        return await agent.execute(plan, deps=deps, sinks=sinks)
+        return await run
     except LLMCompilerError as error:
         if isinstance(error.result, Result):
             return error.result
         raise
-
-
-def _no_steps(ref: Ref) -> Json:
-    raise ConfigurationError("a model cannot be chosen by what a step gives")

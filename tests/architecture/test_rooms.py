@@ -54,6 +54,7 @@ WAITING = (
     "llmcompiler.turns",
     "llmcompiler.workflow.asking",
     "llmcompiler.workflow.models",
+    "llmcompiler.workflow.outcome",
     "llmcompiler.workflow.repeating",
     "llmcompiler.workflow.secrecy",
     "llmcompiler.workflow.workflow",
