@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from llmcompiler.toolbox import Toolbox
-from llmcompiler.workflow import WorkflowError
+from llmcompiler.workflow import Workflow, WorkflowError
 from llmcompiler.workflow.model import ModelSpec, StepSpec
 from llmcompiler.workflow.reading import Source, read, read_file
 from llmcompiler.workflow.reporting import Report
@@ -49,7 +49,7 @@ def _toolbox(source: Source, folder: Path, report: Report) -> Toolbox:
     named = source.data.get("tools") or []
     names = [named] if isinstance(named, str) else named
     if isinstance(names, list) and all(isinstance(name, str) for name in names):
-        return tools_of(names, folder, report)
+        return tools_of(names, folder, report, Workflow.load)[0]
     report.say(("tools",), "must be a name or a list of names")
     return Toolbox(())
 

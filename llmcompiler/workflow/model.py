@@ -211,7 +211,8 @@ class WorkflowFile(Part):
     )
     tools: OneOrMore = Field(
         default=(),
-        description="Where tools come from: files beside this one, and installed ones by name.",
+        description="Where tools come from: files beside this one, and installed ones by name; "
+        "another workflow's file is a tool as well. Without it, the bundled ones.",
         examples=[["./my_tools.py", "web"]],
     )
     defaults: Defaults = Field(

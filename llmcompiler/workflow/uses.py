@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -68,6 +69,11 @@ class Runtime:
 
 class Sub(Protocol):
     """Another workflow, as a step may use it."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
 
     def part(self, name: str, runtime: Runtime) -> Tool[..., Any]:
         """Return it as a tool of this name, which runs as a part of a run."""
@@ -202,23 +208,39 @@ def _wrong_type(schema: Any, path: _Path) -> tuple[_Path, str] | None:
     return None
 
 
-def tools_of(sources: Iterable[str], folder: Path, report: Report) -> Toolbox:
-    """Load the tools that a workflow names, those in files relative to `folder`; none: the bundled ones."""
+def tools_of(
+    sources: Iterable[str], folder: Path, report: Report, load: Callable[[Path], Sub]
+) -> tuple[Toolbox, dict[str, Sub]]:
+    """Load the tools that a workflow names, those in files relative to `folder`; none: the bundled ones.
+
+    A workflow's file, which `load` reads, is a tool as well; those are returned by their names too.
+    """
     found: dict[str, Tool[..., Any]] = {}
+    parts: dict[str, Sub] = {}
     named = list(sources)
     if not named:
-        return bundled_tools()
+        return bundled_tools(), parts
     for index, name in enumerate(named):
         local = name.startswith(".") or name.endswith(".py")
         try:
-            for tool in load_tools([str(folder / name) if local else name]).values():
+            if name.endswith((".yaml", ".yml")):
+                sub = load(folder / name)
+                part = sub.part(re.sub(r"\W", "_", sub.name), Runtime())
+                parts[part.name] = sub
+                made = [part]
+            else:
+                made = list(load_tools([str(folder / name) if local else name]).values())
+            for tool in made:
                 known = found.get(tool.name)
                 if known is not None and known is not tool:
                     raise DuplicateToolError(tool.name, known.source, tool.source)
                 found[tool.name] = tool
+        except WorkflowError as error:
+            report.add(error.problems)
+            report.say(("tools", index), f"{name!r} cannot be used: it has problems")
         except LLMCompilerError as error:
             report.say(("tools", index), str(error))
-    return Toolbox(found.values())
+    return Toolbox(found.values()), parts
 
 
 def without_approval(tool: Tool[..., Any], name: str) -> Tool[..., Any]:

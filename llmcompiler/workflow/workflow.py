@@ -67,7 +67,7 @@ class Workflow:
         self._folder = Path(source.file).parent
         report = Report(source, text)
         report.add(found)
-        self._tools = tools_of(file.tools, self._folder, report)
+        self._tools, self._parts = tools_of(file.tools, self._folder, report, self._sub)
         self._partial = len(report.problems) > len(found)
         compiled = self._compile(Runtime(), Scope())
         report.add(compiled.problems)
@@ -277,9 +277,10 @@ class Workflow:
 
     def _compile(self, runtime: Runtime, scope: Scope, *, running: bool = False) -> Compiled:
         file = self._file
-        uses = Uses(
-            self._tools, file.models, self._folder, self._sub, runtime, partial=self._partial
-        )
+        # A workflow that is a tool runs as a part of this very run.
+        parts = {name: sub.part(name, runtime) for name, sub in self._parts.items()}
+        tools = Toolbox({**self._tools, **parts}.values()) if parts else self._tools
+        uses = Uses(tools, file.models, self._folder, self._sub, runtime, partial=self._partial)
         made = Compiler(file, self._source, self._text, uses, scope, self._written, running=running)
         return made.compile()
 

@@ -12,7 +12,7 @@ import pytest
 from llmcompiler import Agent
 from llmcompiler.events import Event
 from llmcompiler.testing import ScriptedLLM, run_virtual
-from llmcompiler.workflow import Workflow, WorkflowResult
+from llmcompiler.workflow import Workflow, WorkflowError, WorkflowResult
 from tests.workflow.trying import HERE, told
 
 
@@ -201,3 +201,41 @@ def test_the_limit_of_the_run_outside_cuts_what_runs_inside(folder: Path) -> Non
         "a": "ToolTimeoutError: timed out after 2 s",
         "b": "cancelled: the time is up",
     }
+
+
+TWICE = """\
+name: twice
+description: Double a number
+inputs: {number: {type: number}}
+steps:
+  sum: {uses: forecast, with: {lat: "${{ inputs.number }}", lon: "${{ inputs.number }}"}}
+outputs: {double: "${{ steps.sum.output }}"}
+"""
+
+
+def test_a_workflow_among_the_tools_is_called_by_steps_and_by_agents(folder: Path) -> None:
+    written(folder, "twice.yaml", TWICE)
+    (folder / "top.yaml").write_text(
+        "tools: [./deeds.py, ./twice.yaml]\n"
+        "models: {m: embedded}\n"
+        "steps:\n"
+        "  a: {uses: twice, with: {number: 4}}\n"
+        "  b: {uses: agent, with: {request: Twice five?, tools: [twice]}}\n"
+        'outputs: {x: "${{ steps.a.output.double }}", y: "${{ steps.b.output }}"}\n'
+    )
+    model = ScriptedLLM(["1. twice(number=5)\n2. join()", "Answer: ten"])
+    result = ran(Workflow.load(folder / "top.yaml"), models={"m": model})
+    assert result.outputs == {"x": 8.0, "y": "ten"}
+
+
+def test_a_workflow_among_the_tools_that_cannot_be_used_is_told_with_its_own_problems(
+    folder: Path,
+) -> None:
+    (folder / "twice.yaml").write_text(TWICE)  # nobody gives it its tools
+    (folder / "top.yaml").write_text("tools: [./twice.yaml]\nsteps: {a: {uses: twice}}\n")
+    with pytest.raises(WorkflowError) as raised:
+        Workflow.load(folder / "top.yaml")
+    assert [str(one).removeprefix(f"{folder}/") for one in raised.value.problems] == [
+        "top.yaml:1:9: './twice.yaml' cannot be used: it has problems",
+        "twice.yaml:5:15: there is no tool 'forecast'; did you mean 'least'?",
+    ]
