@@ -24,7 +24,7 @@ _ORDER = ("run", "plan", "validate", "graph", "init", "schema", "tools")
 class _InOrder(TyperGroup):
     """Lists the commands in the order in which somebody meets them."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # typer hands over its own kind
         """Return their names."""
         names = super().list_commands(ctx)
         return sorted(names, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))

@@ -43,7 +43,6 @@ class Policy:
     retry: Retry | None = None
     limit: int | None = None
     cache: bool | None = None
-    mend: bool = False
 
 
 def plan_to_json(plan: Plan) -> list[dict[str, Any]]:

@@ -69,7 +69,7 @@ outputs: {{double: "${{{{ steps.twice.output }}}}"}}
 def test_adk_4098_and_3905_what_a_step_of_a_plan_has_a_step_of_a_file_has_too() -> None:
     said = set(StepSpec.model_fields)
     assert {"timeout", "retry", "approve", "cache", "if_", "fallback"} <= said
-    stamped = {"effects", "resource", "mend"}  # by the tool, or by on_error: replan
+    stamped = {"effects", "resource"}  # by the tool
     assert set(inspect.signature(Policy).parameters) - stamped <= said | {"limit", "retries"}
 
 
