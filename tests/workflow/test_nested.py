@@ -239,3 +239,15 @@ def test_a_workflow_among_the_tools_that_cannot_be_used_is_told_with_its_own_pro
         "top.yaml:1:9: './twice.yaml' cannot be used: it has problems",
         "twice.yaml:5:15: there is no tool 'forecast'; did you mean 'least'?",
     ]
+
+
+def test_a_workflow_among_the_tools_runs_as_a_part_of_the_run_that_calls_it(folder: Path) -> None:
+    asking = TWICE.replace("sum: {uses: forecast,", "sum: {uses: forecast, approve: always,")
+    written(folder, "twice.yaml", asking)
+    (folder / "top.yaml").write_text(
+        "tools: [./deeds.py, ./twice.yaml]\n"
+        "steps: {a: {uses: twice, with: {number: 4}}}\n"
+        'outputs: {x: "${{ steps.a.output.double }}"}\n'
+    )
+    result = ran(Workflow.load(folder / "top.yaml"), approver=lambda request: True)
+    assert (result.status, result.outputs) == ("finished", {"x": 8.0})
