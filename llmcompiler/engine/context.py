@@ -86,7 +86,8 @@ class Context:
         self._check(batch)
         self._outputs = 0
         self._buffer.fill(batch)
-        code = self._llama.llama_decode(self._context, self._buffer.batch)
+        with self._model.computing:
+            code = self._llama.llama_decode(self._context, self._buffer.batch)
         self._copied.clear()
         self._copying.clear()
         if code == _NO_ROOM:
@@ -295,11 +296,13 @@ def _open(llama: Any, model: Model, options: EngineOptions, context: Context) ->
     parameters.n_seq_max = context.n_slots
     parameters.kv_unified = context.unified
     parameters.n_threads = parameters.n_threads_batch = model.threads
-    parameters.flash_attn_type = _FLASH[options.attention]
+    # Where our own code attends, llama.cpp must not decide by whether its own does.
+    attention = "on" if options.attention == "auto" and model.attends else options.attention
+    parameters.flash_attn_type = _FLASH[attention]
     parameters.type_k = _KV_TYPES[options.kv_type]
     parameters.type_v = _KV_TYPES[options.value_type]
     parameters.offload_kqv = options.offload_kqv
-    with starting():
+    with starting(), model.computing:
         pointer = llama.llama_init_from_model(model.weights, parameters)
         if not pointer:
             raise ConfigurationError(

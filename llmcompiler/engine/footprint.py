@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from llmcompiler.engine.gguf import Header, Scalar
+from llmcompiler.engine.gguf import Q8_0, Header, Scalar
 from llmcompiler.engine.options import CONTEXT_DEFAULT, EngineOptions, KVType
 
 __all__ = ["Footprint", "footprint", "padded"]
@@ -25,7 +25,7 @@ class Footprint:
 
     `blocks` are the weights of each layer, `output` those behind the last, `rest` the embedding of
     tokens and whatever else always stays in main memory; `tied` is what of that has a copy behind
-    the last layer, where that is on a GPU. `kv` is one token's part of the key-value cache in each
+    the last layer, where that is on a GPU; `packed` says that it has one in main memory as well. `kv` is one token's part of the key-value cache in each
     layer, `state` what a sequence takes beside it where a layer is recurrent. `trained` is the
     context the model was trained with, in tokens.
     """
@@ -35,6 +35,7 @@ class Footprint:
     output: int
     rest: int
     tied: int
+    packed: bool
     kv: tuple[int, ...]
     state: tuple[int, ...]
     _vocabulary: int
@@ -45,8 +46,8 @@ class Footprint:
 
     @property
     def weights(self) -> int:
-        """All weights."""
-        return sum(self.blocks) + self.output + self.rest
+        """All weights, in main memory."""
+        return sum(self.blocks) + self.output + self.rest + (self.tied if self.packed else 0)
 
     @property
     def kv_per_token(self) -> int:
@@ -87,6 +88,7 @@ def footprint(header: Header, options: EngineOptions) -> Footprint:
         output=output,
         rest=rest,
         tied=0 if "output.weight" in header.tensors else embedding,
+        packed=options.kernels != "off" and header.types.get("token_embd.weight") == Q8_0,
         kv=tuple(_kv(facts, layer, layers, options) for layer in range(layers)),
         state=tuple(_state(facts, layer) for layer in range(layers)),
         _vocabulary=facts.number("vocab_size") or _vocabulary(header),

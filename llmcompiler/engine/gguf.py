@@ -14,13 +14,16 @@ from typing import BinaryIO, Final, TypeAlias
 
 from llmcompiler.errors import ModelFileError
 
-__all__ = ["Header", "Scalar", "read_header"]
+__all__ = ["Q8_0", "Header", "Scalar", "read_header"]
 
 Scalar: TypeAlias = "str | int | float | bool"
 
 _SCALARS: Final = {
     0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d",
 }  # fmt: skip
+Q8_0: Final = 8
+"""ggml's number of the type of tensors in blocks of 32 whole numbers of 8 bits."""
+
 _STRING: Final = 8
 _ARRAY: Final = 9
 _MOST_DIMENSIONS: Final = 8
@@ -42,7 +45,8 @@ class Header:
     """What a GGUF says of itself: its scalar metadata and its size in bytes.
 
     `lists` are its short lists of numbers, as of something per layer; others are left out.
-    `tensors` are the sizes of its tensors in bytes, by name; their data begins at `data_start`.
+    `tensors` are the sizes of its tensors in bytes, by name, and `types` ggml's numbers of their
+    types; their data begins at `data_start`.
     """
 
     path: Path
@@ -50,6 +54,7 @@ class Header:
     size: int
     lists: dict[str, tuple[Scalar, ...]] = field(default_factory=dict)
     tensors: dict[str, int] = field(default_factory=dict)
+    types: dict[str, int] = field(default_factory=dict)
     data_start: int = 0
 
     def text(self, key: str) -> str | None:
@@ -159,7 +164,7 @@ def _read(reader: _Reader, path: Path) -> tuple[Header, int]:
             metadata[key] = reader.scalar(_SCALARS[kind])
         else:
             raise _damaged(f"a value has the unknown type {kind}")
-    ends = [_tensor_end(reader, header.tensors) for _ in range(tensors)]
+    ends = [_tensor_end(reader, header) for _ in range(tensors)]
     alignment = metadata.get("general.alignment", 32)
     if not isinstance(alignment, int) or alignment < 1:
         raise _damaged(f"its alignment is {alignment!r}")
@@ -168,16 +173,17 @@ def _read(reader: _Reader, path: Path) -> tuple[Header, int]:
     return header, start + max(ends) if ends else reader.place
 
 
-def _tensor_end(reader: _Reader, sizes: dict[str, int]) -> int:
-    """Read one tensor's entry into `sizes`; return where it ends, in bytes from the data's start."""
+def _tensor_end(reader: _Reader, header: Header) -> int:
+    """Read one tensor's entry into `header`; return where it ends, from the data's start."""
     name = reader.text()
     dimensions = reader.number("<I")
     if dimensions > _MOST_DIMENSIONS:
         raise _damaged(f"a tensor has {dimensions} dimensions")
     values = math.prod(reader.number("<Q") for _ in range(dimensions))
-    block, width = _BLOCKS.get(reader.number("<I"), (1, 0))
-    sizes[name] = values // block * width
-    return reader.number("<Q") + sizes[name]
+    kind = header.types[name] = reader.number("<I")
+    block, width = _BLOCKS.get(kind, (1, 0))
+    size = header.tensors[name] = values // block * width
+    return reader.number("<Q") + size
 
 
 def _read_list(reader: _Reader, *, distinct: bool) -> tuple[Scalar, ...]:

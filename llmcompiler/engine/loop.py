@@ -288,7 +288,7 @@ def _store(model: Model, context: Context, options: EngineOptions) -> StateStore
     name = fingerprint(
         model.header.path,
         data_start=model.header.data_start,
-        version=version(),
+        version=f"{version()} {model.kernels or ''}".rstrip(),
         kv_type=f"{options.kv_type}/{options.value_type}",
         flash_attention=options.attention,
         n_ctx=context.n_ctx,

@@ -10,11 +10,14 @@ import ctypes
 import re
 import weakref
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from llmcompiler.engine.binding import binding, complaint, starting
 from llmcompiler.engine.gguf import Header
+from llmcompiler.engine.kernels.compiling import KernelsUnavailable
+from llmcompiler.engine.kernels.library import Kernels, Placed, find_kernels
 from llmcompiler.engine.options import CONTEXT_DEFAULT, EngineOptions, default_threads
 from llmcompiler.errors import ConfigurationError, ModelError, ModelFileError
 
@@ -66,7 +69,10 @@ class Model:
     """A GGUF in memory: tokens to text and back, and the weights that contexts compute with.
 
     `header` is what the file says of itself, `n_ctx` the most tokens that a text may have,
-    `threads` how many compute. `partial` says that a part of a sequence can be dropped from a
+    `threads` how many compute. `kernels` names the instructions of the processor that our own code
+    computes with, None where all is left to llama.cpp, `packed` how many bytes of the weights do
+    so; `attends` says that attention is computed so, for which `computing` is to be held while a
+    context is made or computes. `partial` says that a part of a sequence can be dropped from a
     context, as recurrent architectures cannot. `end_tokens` end a turn; `first_token` begins every
     prompt, if the model was trained so; `marks` are what chat templates call ``bos_token`` and
     ``eos_token``; `markup` matches the texts of control tokens, which must not be read as such in
@@ -86,7 +92,13 @@ class Model:
         self.header = header
         self.threads: int = options.threads or default_threads()
         llama = self._llama = binding()
-        self._weights = _load(llama, header, options, stopped)
+        kernels = _kernels(llama, options, stopped)
+        self._weights, self.packed = _load(llama, header, options, stopped, kernels)
+        self.kernels: str | None = kernels.instructions if kernels else None
+        self.attends: bool = kernels is not None and not _offloads(llama, options)
+        self.computing: AbstractContextManager[None] = (
+            kernels if kernels and self.attends else nullcontext()
+        )
         self._users: weakref.WeakSet[_Closes] = weakref.WeakSet()
         self._close = weakref.finalize(self, llama.llama_model_free, self._weights)
         self._vocabulary = llama.llama_model_get_vocab(self._weights)
@@ -243,8 +255,14 @@ class Model:
             room = -count
 
 
-def _load(llama: Any, header: Header, options: EngineOptions, stopped: Callable[[], bool]) -> Any:
-    """Load the weights; return llama.cpp's pointer to them."""
+def _load(
+    llama: Any,
+    header: Header,
+    options: EngineOptions,
+    stopped: Callable[[], bool],
+    kernels: Kernels | None,
+) -> tuple[Any, int]:
+    """Load the weights; return llama.cpp's pointer to them, and how many bytes the kernels took."""
     parameters = llama.llama_model_default_params()
     if llama.llama_supports_gpu_offload():
         parameters.n_gpu_layers = options.n_gpu_layers
@@ -260,10 +278,29 @@ def _load(llama: Any, header: Header, options: EngineOptions, stopped: Callable[
             )
         shares = (ctypes.c_float * devices)(*options.tensor_split)
         parameters.tensor_split = shares
-    with starting():
+    own = kernels is not None and "AMX_INT8 = 1" not in llama.llama_print_system_info().decode()
+    with starting(), kernels.placing() if kernels and own else nullcontext(Placed()) as placed:
         weights = llama.llama_model_load_from_file(str(header.path).encode(), parameters)
         if not weights and stopped():
             raise ModelError(f"loading {header.path.name!r} was stopped")
         if not weights:
             raise ModelFileError(str(header.path), f"llama.cpp refuses it: {complaint()}")
-    return weights
+    return weights, placed.bytes
+
+
+def _offloads(llama: Any, options: EngineOptions) -> bool:
+    return bool(llama.llama_supports_gpu_offload()) and options.n_gpu_layers != 0
+
+
+def _kernels(llama: Any, options: EngineOptions, stopped: Callable[[], bool]) -> Kernels | None:
+    """Find the kernels, if they are to be used: not where GPUs compute."""
+    if options.kernels == "off" or (options.kernels == "auto" and _offloads(llama, options)):
+        return None
+    try:
+        return find_kernels(stopped)
+    except KernelsUnavailable as reason:
+        if options.kernels == "on":
+            raise ConfigurationError(
+                f"kernels is 'on', and there are none here: {reason}; or set kernels to 'auto'"
+            ) from None
+        return None

@@ -21,6 +21,7 @@ __all__ = [
     "EngineOptions",
     "FlashAttention",
     "KVType",
+    "KernelUse",
     "SplitMode",
     "default_threads",
     "environment_options",
@@ -29,6 +30,7 @@ __all__ = [
 
 KVType: TypeAlias = Literal["f16", "q8_0", "q4_0"]
 FlashAttention: TypeAlias = Literal["auto", "on", "off"]
+KernelUse: TypeAlias = Literal["auto", "on", "off"]
 SplitMode: TypeAlias = Literal["none", "layer", "row", "tensor"]
 
 CONTEXT_DEFAULT = 8192
@@ -51,7 +53,8 @@ class EngineOptions:
     with the other models of the process. `rows` is how many requests decode in one step, `chunk`
     how many tokens one step evaluates at most: a cancel takes effect after so many. `drafts`
     guesses tokens ahead where that is quicker, which changes no text; `draft_model` is a small GGUF
-    of the same vocabulary to guess with. `reproducible` makes a request's text independent of
+    of the same vocabulary to guess with. `kernels` computes Q8_0 weights on the processor by code that
+    is compiled for it at the first use: "auto" where that can be done and helps. `reproducible` makes a request's text independent of
     what else is computed: cells apart, no flash attention, one request a step.
 
     GPUs. `n_gpu_layers` -1 offloads every layer that fits, when the build can; `offload_kqv` False
@@ -76,6 +79,7 @@ class EngineOptions:
     reproducible: bool = False
     drafts: bool = True
     draft_model: str | None = None
+    kernels: KernelUse = "auto"
     cache_ram: int = 512
     cache_dir: str | None = None
     cache_disk: int = 4096
@@ -98,6 +102,7 @@ class EngineOptions:
         _one_of("kv_type", self.kv_type, get_args(KVType))
         _one_of("kv_type_v", self.value_type, get_args(KVType))
         _one_of("flash_attention", self.flash_attention, get_args(FlashAttention))
+        _one_of("kernels", self.kernels, get_args(KernelUse))
         _one_of("split_mode", self.split_mode, get_args(SplitMode))
         for name in ("reproducible", "drafts", "offload_kqv"):
             _truth(name, getattr(self, name))

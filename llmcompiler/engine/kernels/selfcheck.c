@@ -1,0 +1,123 @@
+// Does this back end compute, within ggml as it is installed, what it should?
+//
+// Products of odd shapes go through ggml's own scheduler, with this back end before the CPU's, as a
+// model's do, and are compared with sums in double precision. A program of its own runs it once:
+// had ggml's tables another layout than `interface.h` says, it would die, and nothing else.
+
+#include "interface.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXPORT __attribute__((visibility("default")))
+#define PLAIN_BLOCK 34
+
+static uint32_t state = 2463534242u;
+
+static float any(void) {  // from -1 to 1, the same ones each time
+    state ^= state << 13;
+    state ^= state >> 17;
+    state ^= state << 5;
+    return (float) state / 2147483648.0f - 1.0f;
+}
+
+// One product of `rows` x `width` weights with `count` vectors, `times` after one another.
+static const char * try_shape(ggml_backend_dev_t own, ggml_backend_dev_t cpu, int64_t width,
+                              int64_t rows, int64_t count, int threads) {
+    const char * wrong = NULL;
+    const size_t size = (size_t) (width / 32 * rows) * PLAIN_BLOCK;
+    float * plain = malloc((size_t) (width * rows) * sizeof(float));
+    float * given = malloc((size_t) (width * count) * sizeof(float));
+    float * got = malloc((size_t) (rows * count) * sizeof(float));
+    uint8_t * file = malloc(size), * back = malloc(size);
+    for (int64_t i = 0; i < width * rows; i++) plain[i] = any();
+    for (int64_t i = 0; i < width * count; i++) given[i] = any();
+    ggml_quantize_chunk(GGML_TYPE_Q8_0, plain, file, 0, rows, width, NULL);
+    ggml_get_type_traits(GGML_TYPE_Q8_0)->to_float(file, plain, width * rows);
+
+    const struct ggml_init_params parameters = {.mem_size = 16 * ggml_tensor_overhead(),
+                                                .no_alloc = true};
+    struct ggml_context * kept = ggml_init(parameters);
+    struct ggml_tensor * weights = ggml_new_tensor_2d(kept, GGML_TYPE_Q8_0, width, rows);
+    ggml_backend_buffer_t buffer =
+        ggml_backend_alloc_ctx_tensors_from_buft(kept, ggml_backend_dev_buffer_type(own));
+    ggml_backend_buffer_set_usage(buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    ggml_backend_tensor_set(weights, file, 0, size);
+    ggml_backend_tensor_get(weights, back, 0, size);
+    if (memcmp(file, back, size) != 0) {
+        wrong = "weights do not come back as they were stored";
+    }
+
+    ggml_backend_t backends[2] = {ggml_backend_dev_init(own, NULL),
+                                  ggml_backend_dev_init(cpu, NULL)};
+    ggml_backend_set_n_threads_t set_threads =
+        (ggml_backend_set_n_threads_t) ggml_backend_reg_get_proc_address(
+            ggml_backend_dev_backend_reg(own), "ggml_backend_set_n_threads");
+    set_threads(backends[0], threads);
+    ggml_backend_sched_t scheduler =
+        ggml_backend_sched_new(backends, NULL, 2, GGML_DEFAULT_GRAPH_SIZE, false, true);
+    struct ggml_context * fleeting = ggml_init((struct ggml_init_params){
+        .mem_size = 16 * ggml_tensor_overhead() + ggml_graph_overhead(), .no_alloc = true});
+    struct ggml_tensor * vectors = ggml_new_tensor_2d(fleeting, GGML_TYPE_F32, width, count);
+    ggml_set_input(vectors);
+    struct ggml_tensor * doubled = ggml_scale(fleeting, vectors, 2.0f);  // computed by the CPU's
+    struct ggml_tensor * out = ggml_mul_mat(fleeting, weights, doubled);
+    struct ggml_tensor * halved = ggml_scale(fleeting, out, 0.5f);
+    ggml_set_output(halved);
+    struct ggml_cgraph * graph = ggml_new_graph(fleeting);
+    ggml_build_forward_expand(graph, halved);
+    if (!ggml_backend_sched_alloc_graph(scheduler, graph)) {
+        wrong = "a graph could not be allocated";
+    } else if (ggml_backend_sched_get_tensor_backend(scheduler, out) != backends[0]) {
+        wrong = "a product was not given to the kernels";
+    } else {
+        ggml_backend_tensor_set(vectors, given, 0, (size_t) (width * count) * sizeof(float));
+        if (ggml_backend_sched_graph_compute(scheduler, graph) != GGML_STATUS_SUCCESS) {
+            wrong = "a graph could not be computed";
+        } else {
+            ggml_backend_tensor_get(halved, got, 0, (size_t) (rows * count) * sizeof(float));
+            for (int64_t v = 0; v < count; v++) {
+                for (int64_t r = 0; r < rows; r++) {
+                    double sum = 0, sizes = 0;
+                    for (int64_t k = 0; k < width; k++) {
+                        const double one = (double) plain[r * width + k] * given[v * width + k];
+                        sum += one;
+                        sizes += fabs(one);
+                    }
+                    // Rounding a vector errs by up to 1/254 of its largest number; errors differ
+                    // in sign.
+                    if (!(fabs(got[v * rows + r] - sum) <= 0.005 * sizes + 1e-6)) {
+                        wrong = "a product is wrong";
+                    }
+                }
+            }
+        }
+    }
+    ggml_backend_sched_free(scheduler);
+    ggml_backend_free(backends[0]);
+    ggml_backend_free(backends[1]);
+    ggml_free(fleeting);
+    ggml_backend_buffer_free(buffer);
+    ggml_free(kept);
+    free(plain);
+    free(given);
+    free(got);
+    free(file);
+    free(back);
+    return wrong;
+}
+
+// Returns what is wrong, or NULL. `own` and `cpu` are devices.
+EXPORT const char * llmcompiler_check(ggml_backend_dev_t own, ggml_backend_dev_t cpu) {
+    static const int64_t shapes[][3] = {{32, 1, 1},   {32, 16, 3},  {64, 17, 1},   {96, 37, 2},
+                                        {256, 48, 5}, {1024, 96, 8}, {160, 33, 13}, {512, 130, 61}};
+    const char * wrong = NULL;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes && wrong == NULL; i++) {
+        for (int threads = 1; threads <= 3 && wrong == NULL; threads += 2) {
+            wrong = try_shape(own, cpu, shapes[i][0], shapes[i][1], shapes[i][2], threads);
+        }
+    }
+    return wrong;
+}
