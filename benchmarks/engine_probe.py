@@ -222,7 +222,9 @@ class Probe:
         return scores
 
     def _evaluate(self, original: Callable[..., None], context: Context, batch: Batch) -> None:
+        begun = time.thread_time()
         self.passes.append(Pass(batch))
+        self._own += time.thread_time() - begun
         original(context, batch)
         begun = time.thread_time()
         self._last = batch

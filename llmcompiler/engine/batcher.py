@@ -33,7 +33,7 @@ class Batch(NamedTuple):
     @property
     def size(self) -> int:
         """How many tokens are in it."""
-        return sum(len(row.tokens) for row in self.rows)
+        return sum([len(row.tokens) for row in self.rows])
 
     def bare(self) -> Batch:
         """Return it without drafts: of each row what comes before its first choice."""

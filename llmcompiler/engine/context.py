@@ -67,7 +67,7 @@ class Context:
         self._close = weakref.finalize(self, llama.llama_free, self._context)
         model.lend(self)
         self._memory = llama.llama_get_memory(self._context)
-        self._buffer = _Buffer(llama, self.batch)
+        self._buffer = _Buffer(llama, self.batch, self.n_vocab)
         self._held = [0] * n_slots
         self._threads = model.threads
         self._copied: set[int] = set()
@@ -242,16 +242,15 @@ class Context:
                 )
             if not 0 <= row.outputs <= count:
                 raise ModelError(f"{row.outputs} outputs are wanted of {count} tokens")
-            if min(row.tokens) < 0 or max(row.tokens) >= self.n_vocab:
-                raise ModelError(f"a token is outside the vocabulary of {self.n_vocab}")
 
 
 class _Buffer:
     """One batch in llama.cpp's layout, over arrays that are filled again and again."""
 
-    def __init__(self, llama: Any, size: int) -> None:
+    def __init__(self, llama: Any, size: int, n_vocab: int) -> None:
         import numpy as np
 
+        self._n_vocab = n_vocab
         self._token = np.zeros(size, np.int32)
         self._position = np.zeros(size, np.int32)
         self._output = np.zeros(size, np.int8)
@@ -274,12 +273,19 @@ class _Buffer:
         slots: list[int] = []
         outputs: list[int] = []
         for row in batch.rows:
-            count = len(row.tokens)
+            slot, position, wanted, count = row.slot, row.position, row.outputs, len(row.tokens)
             tokens += row.tokens
-            positions += range(row.position, row.position + count)
-            slots += [row.slot] * count
-            outputs += [0] * (count - row.outputs)
-            outputs += [1] * row.outputs
+            if count == 1:  # as in nearly all rows
+                slots.append(slot)
+                positions.append(position)
+                outputs.append(wanted)
+                continue
+            slots += [slot] * count
+            positions += range(position, position + count)
+            outputs += [0] * (count - wanted)
+            outputs += [1] * wanted
+        if min(tokens) < 0 or max(tokens) >= self._n_vocab:
+            raise ModelError(f"a token is outside the vocabulary of {self._n_vocab}")
         size = len(tokens)
         self._token[:size] = tokens
         self._position[:size] = positions

@@ -349,6 +349,8 @@ class DraftPolicy:
             guess = drafts.draft(most) if most > 0 else ()
             return guess[: admit(guess)] if guess and admit else guess
         guess = drafts.draft(most)
+        if not guess:
+            return ()
         guess = guess[: self.length(tokens, drafts.chances, requests=requests)]
         if not guess or admit is None:
             return guess

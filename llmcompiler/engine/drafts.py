@@ -79,7 +79,16 @@ class NgramDrafts:
     or not anybody used them: wherever values are not copied, the chances sink and nobody pays.
     """
 
-    __slots__ = ("_chances", "_followed", "_own", "_prompt", "_quoted", "_rates", "_single")
+    __slots__ = (
+        "_chances",
+        "_followed",
+        "_form",
+        "_own",
+        "_quoted",
+        "_single",
+        "_sources",
+        "_tail",
+    )
 
     def __init__(
         self,
@@ -87,18 +96,20 @@ class NgramDrafts:
         quoted: Iterable[Sequence[int]] = (),
         forms: Forms | None = None,
     ) -> None:
-        self._prompt = _Source(forms, (3, 2))
-        self._quoted = _Source(forms, (3, 2, 1))
+        self._form = forms
+        asked = _Source(forms, (3, 2))
+        asked.add(prompt)
         self._own = _Source(forms, (3, 2))
-        self._prompt.add(prompt)
+        self._quoted = _Source(forms, (3, 2, 1))
         for each in quoted:
             self._quoted.add(each)
-        for token in prompt[-_TAIL:]:
-            self._own.append(token)
-        self._rates = {source: _Rates() for source in (self._prompt, self._quoted, self._own)}
+        sources = (self._quoted, self._own, asked) if self._quoted.forms else (self._own, asked)
+        self._sources = [(source, _Rates()) for source in sources]
         self._single = _Rates()
+        self._tail: tuple[Hashable, ...] = (object(), object(), object())  # like nothing else
         self._followed: tuple[tuple[int, ...], int, _Rates] | None = None
         self._chances: tuple[float, ...] = ()
+        self.extend(prompt[-_TAIL:])
 
     @property
     def chances(self) -> tuple[float, ...]:
@@ -119,12 +130,17 @@ class NgramDrafts:
                 rates.note(place, right)
                 going_on = right and place + 1 < len(guess)
                 self._followed = (guess, place + 1, rates) if going_on else None
-            self._own.append(token)
+            form = token if self._form is None else self._form[token]
+            self._own.append(token, form, self._tail)
+            self._tail = (*self._tail[1:], form)
 
     def draft(self, most: int) -> tuple[int, ...]:
         """Guess up to `most` tokens that follow; nothing where there is no good guess."""
         guess, rates = self._guess()
-        if guess and self._followed is None:
+        if not guess:
+            self._chances = ()
+            return ()
+        if self._followed is None:
             self._followed = (guess, 0, rates)
         guess = guess[: max(0, most)]
         self._chances = tuple(rates.chance(place) for place in range(len(guess)))
@@ -134,14 +150,12 @@ class NgramDrafts:
         """Let go of nothing; it is only memory."""
 
     def _guess(self) -> tuple[tuple[int, ...], _Rates]:
-        tail = tuple(self._own.forms[-_TAIL:])
-        for length in (3, 2):
-            context = tail[-length:]
-            for source in (self._quoted, self._own, self._prompt):
+        for context in (self._tail, self._tail[1:]):
+            for source, rates in self._sources:
                 guess = source.follow(context)
                 if guess:
-                    return guess, self._rates[source]
-        context = tail[-1:]
+                    return guess, rates
+        context = self._tail[2:]
         guess = () if self._quoted.wavers(context) else self._quoted.follow(context)
         return guess, self._single
 
@@ -184,21 +198,20 @@ class _Source:
             context for context, place in found if known[places.get(context, place)] != known[place]
         )
 
-    def append(self, token: int) -> None:
-        """Take in the next token of the text that is being written."""
-        place = len(self._tokens)
-        self._tokens.append(token)
-        for length in self._lengths:
-            if length <= place:
-                context = tuple(self.forms[place - length :])
-                before = self._places.get(context)
-                if before is not None:
-                    if self._tokens[before] == token:
-                        self._wavering.discard(context)
-                    else:
-                        self._wavering.add(context)
-                self._places[context] = place
-        self.forms.append(token if self._form is None else self._form[token])
+    def append(self, token: int, form: Hashable, tail: tuple[Hashable, ...]) -> None:
+        """Take in the next token of the text that is being written, behind the forms of `tail`."""
+        places, known = self._places, self._tokens
+        place = len(known)
+        known.append(token)
+        self.forms.append(form)
+        for context in (tail, tail[1:]):
+            before = places.get(context)
+            places[context] = place
+            if before is not None:
+                if known[before] == token:
+                    self._wavering.discard(context)
+                else:
+                    self._wavering.add(context)
 
     def wavers(self, context: tuple[Hashable, ...]) -> bool:
         """Say whether different tokens followed a context."""

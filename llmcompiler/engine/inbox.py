@@ -54,6 +54,8 @@ class Inbox:
 
     def take(self, *, wait: bool) -> Job | None:
         """Return the next request, or None where there is none, or none is waited for any more."""
+        if not wait and self._queue.empty():
+            return None  # nearly always so between two steps, and told without an exception
         while True:
             pause = 0.0 if self._begun else _PAUSE
             try:

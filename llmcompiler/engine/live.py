@@ -13,7 +13,7 @@ from llmcompiler.engine.constraint import Constraint
 from llmcompiler.engine.cost import DraftPolicy
 from llmcompiler.engine.drafts import Drafts
 from llmcompiler.engine.figures import Meter
-from llmcompiler.engine.request import Job
+from llmcompiler.engine.request import Job, Piece, Progress
 from llmcompiler.engine.sampler import Logits, Sampler
 from llmcompiler.engine.sequence import TextStream, TokenSequence
 from llmcompiler.messages import FinishReason, Logprob, Usage
@@ -26,7 +26,8 @@ _CAUGHT_UP = 64  # tokens that may wait while somebody reads along; more is a pr
 class Live:
     """A request in the engine's hands; `slot` is where it sits, or -1, and `prompt` its prompt.
 
-    `decoding` says that somebody reads along: `computed` keeps it.
+    `decoding` says that somebody reads along, `single` that it then waits for one token alone:
+    `computed` keeps them. `greedy` says that whatever has the highest score is chosen.
 
     `n_ctx` is the most tokens that it may have. Without `drafts` nothing is guessed ahead.
     """
@@ -48,14 +49,15 @@ class Live:
         policy: DraftPolicy | None = None,
     ) -> None:
         self.job = job
-        self.order = order
         self.priority = job.request.priority
+        self.urgency = (self.priority, order)
         self.sequence = sequence
         self.prompt = array("i", sequence.tokens)
         self.meter = meter
         self.slot = -1
         self.resumed = False
         self.decoding = False
+        self.single = False
         self._reached = 0  # how much of the prompt had been computed when it last stood up
         room = n_ctx - sequence.prompt_length
         self._limit = min(room, job.request.sampling.max_tokens or room)
@@ -68,8 +70,12 @@ class Live:
         self._drafts: Drafts | None = None
         self._told = sequence.prompt_length  # tokens that the drafts know of
         self._policy = policy
-        self._spoken: list[str] = []
+        self._spoken = ""
+        self._company = 0  # how many requests decoded when that was last looked up
+        self._vain = True  # whether guesses are hopeless then
         self._top = job.request.sampling.logprobs
+        self.constrained = constraint is not None
+        self.greedy = constraint is None and sampler.greedy
 
     @property
     def pending(self) -> int:
@@ -81,9 +87,10 @@ class Live:
         """The time spent under the constraint so far, in seconds."""
         return self._constraint.seconds if self._constraint else 0.0
 
-    def urgency(self) -> tuple[int, int]:
-        """Say what it is served by: the lowest first."""
-        return self.priority, self.order
+    def hurry(self, priority: int) -> None:
+        """Be as urgent as `priority` from now on, unless it is more urgent already."""
+        self.priority = min(self.priority, priority)
+        self.urgency = (self.priority, self.urgency[1])
 
     def sit(self, slot: int, held: int) -> None:
         """Take a slot that holds the first `held` tokens."""
@@ -99,7 +106,9 @@ class Live:
         sequence = self.sequence
         sequence.evaluated = count
         waiting = len(sequence.tokens) - count
-        self.decoding = sequence.generated_length > 0 and waiting <= _CAUGHT_UP
+        written = len(sequence.tokens) - sequence.prompt_length
+        self.decoding = written > 0 and waiting <= _CAUGHT_UP
+        self.single = waiting == 1 and written > 0
 
     def begin(self) -> FinishReason | None:
         """Write what the constraint leaves no choice about before anything was computed."""
@@ -107,7 +116,7 @@ class Live:
             return None
         reason = self._force([])
         self.computed(self.sequence.evaluated)
-        self.meter.arrived(self.sequence.generated_length)
+        self.meter.ahead(self.sequence.generated_length)
         return reason
 
     def stand(self) -> None:
@@ -116,19 +125,16 @@ class Live:
         self._reached = min(self.sequence.evaluated, self.sequence.prompt_length)
         self.resumed = True
 
-    def plain(self, requests: int) -> Row | None:
-        """Return its row in a pass that `requests` decode in with a token each, and no more.
-
-        None if it has another number of tokens, or drafts may be worth their time.
-        """
+    def row(self, width: int, requests: int) -> Row:
+        """Return its row in a pass of `width` tokens that `requests` decode in; for a `single` one."""
         sequence = self.sequence
         at = sequence.evaluated
-        guesses = self._open_drafts is not None and self._policy
-        if not self.decoding or len(sequence.tokens) - at != 1:
-            return None
-        if guesses and not guesses.hopeless(requests, requests):
-            return None
-        return Row(self.slot, at, (sequence.tokens[at],), 1)
+        if requests != self._company:
+            self._company, self._vain = requests, self._hopeless(requests, requests)
+        if self._vain:
+            return Row(self.slot, at, (sequence.tokens[at],), 1)
+        drafts = self._draft(width, requests)
+        return Row(self.slot, at, (sequence.tokens[at], *drafts), 1 + len(drafts))
 
     def waiting(self, budget: int, width: int, requests: int) -> Waiting:
         """Say what is to be computed next, in a pass of `width` tokens that `requests` decode in."""
@@ -143,11 +149,14 @@ class Live:
                 return Waiting(self.slot, at, tokens[:width], (), True, False)
         return Waiting(self.slot, at, tokens, drafts, self.decoding, choice)
 
-    def advance(self, row: Row, scores: Logits | None) -> tuple[int, FinishReason | None]:
+    def advance(
+        self, row: Row, scores: Logits | None, at: int = 0, best: int | None = None
+    ) -> tuple[int, FinishReason | None]:
         """Go on from a computed row; say how many of its tokens stand, and whether this was all.
 
-        `scores` has one row of scores for each output. Drafts stand as far as they are what would
-        have been chosen.
+        `scores` are those of a whole pass, of which it has one for each output, from `at` on.
+        `best` is the place of the highest in its only one, if that is known: only where `greedy`.
+        Drafts stand as far as they are what would have been chosen.
         """
         sequence, count = self.sequence, len(row.tokens)
         if row.position < sequence.prompt_length:
@@ -155,15 +164,12 @@ class Live:
         if not row.outputs or scores is None:
             return count, "stop" if row.position + count == len(sequence.tokens) else None
         if row.outputs == 1 and self._constraint is None:  # the way of most tokens
-            token = self._sampler.pick(scores[0])
+            token = self._sampler.pick(scores[at]) if best is None else best
             if token in self._end_tokens:
                 return count, "stop"
-            self.meter.arrived()
-            return count, self._take(token, scores[0])
+            return count, self._take(token, None if self._top is None else scores[at])
         drafts = row.tokens[count - row.outputs + 1 :]
-        before = sequence.generated_length
-        accepted, reason = self._walk(drafts, scores)
-        self.meter.arrived(sequence.generated_length - before)
+        accepted, reason = self._walk(drafts, scores[at : at + row.outputs])
         drafted = len(drafts) - row.filling
         if drafted and self._policy is not None:
             self._policy.observe(drafted, min(accepted, drafted))
@@ -171,11 +177,14 @@ class Live:
             self.meter.accepted += min(accepted, drafted)
         return count - len(drafts) + accepted, reason
 
-    def spoken(self) -> tuple[str, tuple[Logprob, ...]]:
-        """Return what may be shown since the last call."""
-        text = "".join(self._spoken)
-        self._spoken.clear()
-        return text, () if self._top is None else self._text.take_logprobs()
+    def say(self, *, progress: bool = False) -> None:
+        """Hand out what may be shown since the last call; without any, tell of `progress`."""
+        text, self._spoken = self._spoken, ""
+        logprobs = () if self._top is None else self._text.take_logprobs()
+        if text or logprobs:
+            self.job.deliver(Piece(text, logprobs))
+        elif progress:
+            self.job.deliver(Progress())
 
     def usage(self) -> Usage:
         """Count the tokens."""
@@ -185,7 +194,7 @@ class Live:
     def end(self) -> None:
         """Give out what was held back, and tell who keeps the tokens."""
         self.job.request.wrote(self.sequence.generated)
-        self._spoken.append(self._text.finish())
+        self._spoken += self._text.finish()
 
     def close(self) -> None:
         """Let go of what guesses ahead."""
@@ -240,10 +249,11 @@ class Live:
         self.sequence.tokens.append(token)
         self._sampler.accept(token)
         logprob = None if self._top is None else self._logprob(token, scores, self._top)
-        self._spoken.append(self._text.push(self._piece(token), logprob))
+        self._spoken += self._text.push(self._piece(token), logprob)
         if self._text.stopped:
             return "stop"
-        return "length" if self.sequence.generated_length >= self._limit else None
+        written = len(self.sequence.tokens) - self.sequence.prompt_length
+        return "length" if written >= self._limit else None
 
     def _logprob(self, token: int, scores: Logits | None, top: int) -> Logprob:
         """Say how likely a token was; one that was forced was certain."""
@@ -257,16 +267,23 @@ class Live:
     def _shown(self, token: int) -> str:
         return self._piece(token).decode("utf-8", "replace")
 
+    def _hopeless(self, width: int, requests: int) -> bool:
+        """Say whether no guess is worth its time, however good; for a company it stays so."""
+        if self._policy is None or self._open_drafts is None:
+            return True
+        return self._policy.hopeless(width, requests)
+
     def _draft(self, width: int, requests: int) -> tuple[int, ...]:
-        most = self._limit - self.sequence.generated_length - 1
-        if self._open_drafts is None or self._policy is None or most <= 0:
+        tokens = self.sequence.tokens
+        most = self._limit - len(tokens) + self.sequence.prompt_length - 1
+        if most <= 0 or self._policy is None or self._open_drafts is None:
             return ()
         if self._policy.hopeless(width, requests):
             return ()
         if self._drafts is None:
             self._drafts = self._open_drafts()
-        self._drafts.extend(self.sequence.tokens[self._told :])
-        self._told = len(self.sequence.tokens)
+        self._drafts.extend(tokens[self._told :])
+        self._told = len(tokens)
         admit = None if self._constraint is None else self._constraint.admit
         return self._policy.guess(self._drafts, width, requests=requests, most=most, admit=admit)
 

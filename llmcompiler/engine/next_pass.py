@@ -6,11 +6,14 @@ It does not know slots' contents, the context or what becomes of scores.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from llmcompiler.engine.batcher import Batch, Row, Waiting, next_batch
 from llmcompiler.engine.live import Live
 
 __all__ = ["next_pass"]
+
+_single = attrgetter("single")
 
 
 def next_pass(
@@ -24,9 +27,8 @@ def next_pass(
 
     Whoever cannot say what it wants is told to `fail`. `alone` is that of `next_batch`.
     """
-    rows = _plain(lives) if len(lives) <= budget else None
-    if rows is not None:
-        return Batch(rows)
+    if len(lives) <= budget and all(map(_single, lives)):
+        return _one_each(lives, budget, fail)
     pending = [each.pending for each in lives if each.decoding]
     width = sum(pending)
     waiting: list[Waiting] = []
@@ -40,12 +42,25 @@ def next_pass(
     return next_batch(waiting, budget, alone=alone) if waiting else None
 
 
-def _plain(lives: Sequence[Live]) -> tuple[Row, ...] | None:
-    """Return a row of one token for each, the common case of many streams; None if it is another."""
+def _one_each(
+    lives: Sequence[Live], budget: int, fail: Callable[[Live, Exception], None]
+) -> Batch | None:
+    """Return the batch of those who all decode with one token, as most passes are."""
     rows: list[Row] = []
+    requests = width = len(lives)
+    left = budget - requests  # for drafts, of each all or none
     for each in lives:
-        row = each.plain(len(lives))
-        if row is None:
-            return None
+        try:
+            row = each.row(width, requests)
+        except Exception as error:  # noqa: BLE001 - the thread must outlive any request
+            fail(each, error)
+            continue
+        drafts = row.outputs - 1
+        if drafts:
+            width += drafts
+            if drafts > left:
+                row = Row(row.slot, row.position, row.tokens[:1], 1)
+            else:
+                left -= drafts
         rows.append(row)
-    return tuple(rows) or None
+    return Batch(tuple(rows)) if rows else None

@@ -52,10 +52,11 @@ class TextStream:
     before, and never where a part of it is held back for good.
     """
 
-    __slots__ = ("_decoder", "_due", "_held", "_shown", "_stops", "stopped")
+    __slots__ = ("_decoder", "_due", "_held", "_shown", "_stops", "_whole", "stopped")
 
     def __init__(self, stops: Sequence[str] = ()) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._whole = True  # no character is open
         self._stops = tuple(stop for stop in stops if stop)
         self._held = ""
         self._shown = 0
@@ -65,11 +66,14 @@ class TextStream:
 
     def push(self, data: bytes, logprob: Logprob | None = None) -> str:
         """Take the bytes of the next token; return the text that may be shown now."""
-        text = self._decoder.decode(data)
+        if self._whole and data.isascii():  # as most text is: its bytes are its characters
+            text = data.decode("ascii")
+        else:
+            text = self._decoder.decode(data)
+            self._whole = not self._decoder.getstate()[0]
         if logprob is not None and not self.stopped:
             # What of a character is still open becomes one, if only a replacement character.
-            open_character = bool(self._decoder.getstate()[0])
-            due = self._shown + len(self._held) + len(text) + open_character
+            due = self._shown + len(self._held) + len(text) + (not self._whole)
             self._due.append((due, logprob))
         return self._release(text)
 

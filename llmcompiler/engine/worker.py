@@ -7,17 +7,20 @@ what is remembered and what goes into a pass are decided elsewhere.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from time import perf_counter
 
 from llmcompiler.engine.batcher import Batch
 from llmcompiler.engine.cache import common_prefix
 from llmcompiler.engine.context import Broken, Context, NoRoom
+from llmcompiler.engine.figures import Step
 from llmcompiler.engine.inbox import CLOSED, Inbox
 from llmcompiler.engine.live import Live
 from llmcompiler.engine.next_pass import next_pass
-from llmcompiler.engine.request import BACKGROUND, Ended, Failed, Job, Piece, Progress
+from llmcompiler.engine.request import BACKGROUND, Ended, Failed, Job, Progress
+from llmcompiler.engine.sampler import highest
 from llmcompiler.engine.seats import Seats
 from llmcompiler.engine.threads import ThreadShare
 from llmcompiler.errors import ContextLengthError, ModelError
@@ -27,6 +30,8 @@ __all__ = ["Desk", "Worker"]
 
 _log = logging.getLogger("llmcompiler.engine")
 _WORTH = 16  # tokens; for fewer nobody waits
+_urgency = attrgetter("urgency")
+_greedy = attrgetter("greedy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +110,10 @@ class Worker:
         """End what was cancelled."""
         for live in [each for each in self._live if each.job.cancelled]:
             self._finish(live, "cut")
-        for live in [each for each in self._asked if each.job.cancelled]:
-            self._asked.remove(live)
-            self._turn_away(live)
+        if self._asked:
+            for live in [each for each in self._asked if each.job.cancelled]:
+                self._asked.remove(live)
+                self._turn_away(live)
 
     def _open(self, job: Job) -> None:
         self._count += 1
@@ -126,7 +132,9 @@ class Worker:
     def _admit(self) -> None:
         """Seat as many of those who asked as there is room for, the most urgent first."""
         self._sweep()
-        for live in sorted(self._asked, key=Live.urgency):
+        if not self._asked:
+            return
+        for live in sorted(self._asked, key=_urgency):
             full = len(self._live) >= self._desk.rows
             if (self._crowded and self._live) or (full and not self._yielded(live)):
                 break
@@ -152,7 +160,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - the thread must outlive any request
             self._fail(live, error)
             return
-        self._say(live)
+        live.say()
         if reason is not None:
             self._finish(live, reason)
 
@@ -165,7 +173,7 @@ class Worker:
         for other in self._live:
             shared = min(common_prefix(live.prompt, other.prompt), len(tokens) - 1)
             if shared >= _WORTH and shared > max(known, other.sequence.evaluated):
-                other.priority = min(other.priority, live.priority)
+                other.hurry(live.priority)
                 return True
         return False
 
@@ -189,7 +197,7 @@ class Worker:
         least = max(BACKGROUND, live.priority + 1)
         ahead = [other for other in self._live if other.priority >= least]
         if ahead:
-            self._preempt(max(ahead, key=Live.urgency))
+            self._preempt(max(ahead, key=_urgency))
         return bool(ahead)
 
     def _hush(self, live: Live) -> None:
@@ -213,7 +221,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - the thread must outlive any request
             live.job.deliver(Failed.by(error))
             return
-        self._say(live)
+        live.say()
         live.job.deliver(Ended(reason, live.usage(), live.meter.figures()))
 
     def _turn_away(self, live: Live) -> None:
@@ -247,7 +255,7 @@ class Worker:
 
     def _make_way(self) -> None:
         """Send the least urgent back to wait; nobody is seated before a pass was computed."""
-        self._preempt(max(self._live, key=Live.urgency))
+        self._preempt(max(self._live, key=_urgency))
         self._crowded = True
 
     def _dismiss(self) -> None:
@@ -273,9 +281,7 @@ class Worker:
         batch = self._batch()
         if batch is None:
             return
-        if not self._seats.room(batch.size):
-            batch = batch.bare()
-        if self._seats.room(batch.size):
+        if self._seats.room(batch.size) or self._seats.room((batch := batch.bare()).size):
             self._compute(batch)
         elif len(self._live) > 1:
             self._make_way()
@@ -290,17 +296,19 @@ class Worker:
             self._live.remove(first)
             self._live.append(first)
             return next_pass([first], budget, self._fail, alone=True)
-        batch = next_pass(sorted(self._live, key=Live.urgency), budget, self._fail)
+        batch = next_pass(sorted(self._live, key=_urgency), budget, self._fail)
         if batch is None:
             return None
-        size = self._desk.fill(batch.size)
-        return batch.filled(size, self.context.n_ctx) if batch.size < size <= budget else batch
+        size = batch.size
+        fill = self._desk.fill(size)
+        return batch.filled(fill, self.context.n_ctx) if size < fill <= budget else batch
 
     def _compute(self, batch: Batch) -> None:
         begun = perf_counter()
         seated = {live.slot: live for live in self._live}
-        computed = {row.slot for row in batch.rows}
-        thinking = sum(live.thinking for live in self._live)
+        computed = [seated[row.slot] for row in batch.rows]
+        held = [live for live in computed if live.constrained]
+        thinking = sum([live.thinking for live in held])
         self.context.set_threads(self._desk.threads.begin())
         try:
             self.context.evaluate(batch)
@@ -311,36 +319,46 @@ class Worker:
         self._desk.threads.end(more=True)
         self._crowded = False
         decode = perf_counter() - begun
-        ended = self._advance(batch, seated)
-        thinking = sum(live.thinking for live in seated.values()) - thinking
-        rest = perf_counter() - begun - decode - thinking
-        for row in batch.rows:
-            seated[row.slot].meter.step(
-                decode=decode, constraint=thinking, python=rest, prefill=not row.outputs
-            )
+        ended = self._advance(batch, computed)
+        came = perf_counter()
+        thinking = sum([live.thinking for live in held]) - thinking
+        step = Step(decode, thinking, came - begun - decode - thinking, came)
+        for row, live in zip(batch.rows, computed, strict=True):
+            live.meter.step(step, live.sequence.generated_length)
+            if not row.outputs:
+                live.meter.prefills += 1
         for live, reason in ended:
             self._finish(live, reason)
-        for live in [*self._live, *(each for each in self._asked if each.resumed)]:
-            if live.slot not in computed:
+        if self._asked or len(computed) < len(seated):
+            self._reassure(computed)
+
+    def _reassure(self, computed: Sequence[Live]) -> None:
+        """Tell those who had begun and were in no pass that they are being worked on."""
+        resumed = (each for each in self._asked if each.resumed)
+        for live in [*self._live, *resumed]:
+            if live not in computed:
                 live.job.deliver(Progress())
 
-    def _advance(self, batch: Batch, seated: dict[int, Live]) -> list[tuple[Live, FinishReason]]:
+    def _advance(self, batch: Batch, lives: Sequence[Live]) -> list[tuple[Live, FinishReason]]:
         """Let everybody in the batch choose what follows and show it; return who is done."""
         ended: list[tuple[Live, FinishReason]] = []
-        logits = self.context.logits() if any(row.outputs for row in batch.rows) else None
-        at = 0
-        for row in batch.rows:
-            live = seated[row.slot]
-            scores = None if logits is None else logits[at : at + row.outputs]
-            at += row.outputs
+        choosing = [live for row, live in zip(batch.rows, lives, strict=True) if row.outputs]
+        scores = self.context.logits() if choosing else None
+        best: list[int] | None = None
+        if scores is not None and len(scores) == len(choosing):
+            best = highest(scores) if all(map(_greedy, choosing)) else None
+        behind = 0
+        for row, live in zip(batch.rows, lives, strict=True):
+            at, behind = behind, behind + row.outputs
             try:
-                kept, reason = live.advance(row, scores)
+                known = best[at] if best is not None and row.outputs else None
+                kept, reason = live.advance(row, scores, at, known)
                 self._seats.extend(live.slot, row.tokens[:kept], len(row.tokens))
                 live.computed(row.position + kept)
             except Exception as error:  # noqa: BLE001 - the thread must outlive any request
                 self._fail(live, error)
                 continue
-            self._say(live, progress=not row.outputs)
+            live.say(progress=not row.outputs)
             if reason is not None:
                 ended.append((live, reason))
         return ended
@@ -374,10 +392,3 @@ class Worker:
         self.context.close()
         self.context = self._desk.open_context()
         self._seats.reopen(self.context)
-
-    def _say(self, live: Live, *, progress: bool = False) -> None:
-        text, logprobs = live.spoken()
-        if text or logprobs:
-            live.job.deliver(Piece(text, logprobs))
-        elif progress:
-            live.job.deliver(Progress())

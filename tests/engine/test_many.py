@@ -10,6 +10,7 @@ from llmcompiler.engine.batcher import Batch
 from llmcompiler.engine.context import Broken, NoRoom
 from llmcompiler.engine.cost import CostCurve, DraftPolicy
 from llmcompiler.engine.request import BACKGROUND, Failed, Output, Progress, Request
+from llmcompiler.engine.sampler import Logits, Sampler
 from llmcompiler.errors import ModelError
 from llmcompiler.messages import Sampling
 from tests.engine.asked import OPTIONS, Asked, held_up, running, short, tokens
@@ -255,3 +256,26 @@ def test_a_request_that_raises_on_the_engines_thread_fails_alone(tiny_gguf: Path
         assert Asked(engine, tokens(10), short(2)).usage().completion_tokens == 2
         assert len(outputs) == 1
         assert isinstance(outputs[0], Failed)
+
+
+class _Always(Sampler):
+    """Chooses one token, whatever the scores."""
+
+    @property
+    def greedy(self) -> bool:
+        return False
+
+    def pick(self, logits: Logits, among: object = None) -> int:
+        return 7
+
+
+def test_a_sampler_of_its_own_chooses_in_the_company_of_greedy_ones(q8_gguf: Path) -> None:
+    with running(q8_gguf) as engine:
+        with held_up(engine):
+            own = Asked(engine, tokens(20, 1), short(12), sampler=_Always(Sampling()))
+            greedy = [Asked(engine, tokens(20, seed), short(12)) for seed in (2, 3)]
+        assert own.end().usage.completion_tokens == 12
+        assert own.wrote == [7] * 12
+        for each in greedy:
+            assert each.end().usage.completion_tokens == len(each.wrote)
+            assert set(each.wrote) != {7}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmcompiler.engine import next_pass as module
-from llmcompiler.engine.batcher import Batch, next_batch
+from llmcompiler.engine.batcher import Batch, Waiting, next_batch
 from llmcompiler.engine.cost import CostCurve, DraftPolicy
 from llmcompiler.engine.drafts import NgramDrafts
 from llmcompiler.engine.figures import Meter
@@ -50,30 +51,33 @@ def _never(live: Live, error: Exception) -> None:
     raise AssertionError(error)
 
 
+def _the_long_way(lives: Sequence[Live], budget: int, fail: object = None) -> Batch:
+    waiting: list[Waiting] = []
+    width = sum(each.pending for each in lives if each.decoding)
+    decoding = sum(each.decoding for each in lives)
+    for each in lives:
+        waiting.append(each.waiting(budget, width, decoding))
+        width += len(waiting[-1].drafts)
+    return next_batch(waiting, budget)
+
+
 _seats = st.lists(
     st.tuples(
-        st.integers(0, 4), st.sampled_from([1, 1, 1, 2]), st.sampled_from([None, STEEP, FLAT])
+        st.integers(0, 4), st.sampled_from([1, 1, 1, 1, 1, 2]), st.sampled_from([None, STEEP, FLAT])
     ),
     min_size=1,
     max_size=12,
 )
 
 
-@given(_seats, st.integers(1, 16))
+@given(_seats, st.integers(1, 16) | st.integers(17, 200))
 def test_the_short_way_for_one_token_each_makes_the_batch_of_the_long_way(
     seats: list[tuple[int, int, CostCurve | None]], budget: int
 ) -> None:
     def lives() -> list[Live]:
         return [_live(slot, *each) for slot, each in enumerate(seats)]
 
-    found = next_pass(lives(), budget, _never)
-    waiting, seated = [], lives()
-    width = sum(each.pending for each in seated if each.decoding)
-    decoding = sum(each.decoding for each in seated)
-    for each in seated:
-        waiting.append(each.waiting(budget, width, decoding))
-        width += len(waiting[-1].drafts)
-    assert found == next_batch(waiting, budget)
+    assert next_pass(lives(), budget, _never) == _the_long_way(lives(), budget)
 
 
 def test_one_token_each_takes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,11 +94,13 @@ def test_nobody_makes_no_batch() -> None:
     assert next_pass([], 8, _never) is None
 
 
-def test_who_cannot_say_what_it_wants_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    lives = [_live(slot, 0, 3, None) for slot in range(2)]
+@pytest.mark.parametrize("single", [False, True])
+def test_who_cannot_say_what_it_wants_fails_alone(
+    monkeypatch: pytest.MonkeyPatch, single: bool
+) -> None:
+    lives = [_live(slot, single, 1 if single else 3, None) for slot in range(2)]
     lives[0].sequence.tokens = None  # type: ignore[assignment]  # something is broken
     failed: list[Live] = []
-    monkeypatch.setattr(Live, "plain", lambda live, requests: None)
     monkeypatch.setattr(Live, "pending", 1)
     batch = next_pass(lives, 8, lambda live, error: failed.append(live))
     assert failed == lives[:1]
@@ -117,7 +123,7 @@ def test_neither_the_short_way_nor_filling_up_changes_a_text(
                 CostCurve, "filled", lambda curve, n, filled=filled: -(-n // 4) * 4 if filled else n
             )
             if not plain:
-                patch.setattr(module, "_plain", lambda lives: None)
+                patch.setattr(module, "_one_each", _the_long_way)
             with running(tiny_gguf, options) as engine:
                 evaluate = engine.context.evaluate
 

@@ -21,6 +21,10 @@ class _Counting(Sampler):
         self._seed = seed
         self._count = 0
 
+    @property
+    def greedy(self) -> bool:
+        return False
+
     def pick(self, logits: Logits, among: object = None) -> int:
         return 5 + (self._seed * 31 + self._count * 7) % 250
 

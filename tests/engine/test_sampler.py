@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from llmcompiler.engine.sampler import PENALTY_WINDOW, Logits, Sampler
+from llmcompiler.engine.sampler import PENALTY_WINDOW, Logits, Sampler, highest
 from llmcompiler.errors import ConfigurationError
 from llmcompiler.messages import Sampling
 
@@ -296,3 +296,9 @@ def test_logits_are_not_changed() -> None:
 def test_a_value_out_of_range_is_refused(sampling: Sampling) -> None:
     with pytest.raises(ConfigurationError, match=r"sampling\."):
         Sampler(sampling)
+
+
+def test_the_highest_of_many_rows_are_what_greedy_samplers_pick() -> None:
+    scores = np.random.default_rng(0).integers(-3, 3, (5, 40)).astype(np.float32)
+    scores[1] = -np.inf
+    assert highest(scores) == [Sampler(Sampling()).pick(row) for row in scores]
