@@ -141,6 +141,34 @@ def test_a_build_that_does_not_load_is_a_failure() -> None:
     )
 
 
+def test_kernels_that_a_compiler_would_bring_are_pointed_out() -> None:
+    build = LlamaBuild("0.3.36", "CPU : AVX2 FMA", lacking="there is no C compiler: install gcc")
+    able = replace(WELL, llama=build, gpus=(), features=frozenset({"AVX512_VNNI"}))
+    check = _find(able, "kernels")
+    assert check.status == "warn"
+    assert "there is no C compiler" in check.detail
+    assert "gcc" in check.advice
+
+
+def test_a_processor_without_the_instructions_for_kernels_is_no_fault() -> None:
+    build = LlamaBuild("0.3.36", "CPU : AVX2 FMA", lacking="this processor has neither")
+    check = _find(replace(WELL, llama=build), "kernels")
+    assert (check.status, check.advice) == ("ok", "")
+    assert check.detail == "llama.cpp's own: this processor has neither"
+
+
+def test_kernels_that_are_there_are_named_with_what_they_are_for() -> None:
+    build = LlamaBuild("0.3.36", "CPU : AVX2 FMA", kernels="AVX512-VNNI")
+    assert "AVX512-VNNI" in _find(replace(WELL, llama=build, gpus=()), "kernels").detail
+    both = replace(build, offloads=True, devices=(CUDA0,))
+    assert "models that no GPU computes" in _find(replace(WELL, llama=both), "kernels").detail
+
+
+def test_nothing_is_said_of_kernels_where_llama_does_not_run() -> None:
+    for build in (None, LlamaBuild("0.3.36", problem="Illegal instruction")):
+        assert "kernels" not in {check.name for check in judge(replace(WELL, llama=build))}
+
+
 def test_a_server_that_answers_is_well() -> None:
     with serve_in_thread(streams("Hello")) as server:
         assert check_model(f"{server.url}#m").status == "ok"

@@ -71,9 +71,11 @@ def _table(figures: Mapping[str, Any]) -> str:
     first = figures["first_token"]
     layers = figures["n_gpu_layers"]
     where = f"{layers} layers on the GPU, " if layers else ""
+    kernels = figures["kernels"]
+    how = f" and {kernels} kernels" if kernels else ""
     lines = [
         f"model         {figures['model']}, {figures['weights_bytes'] / 2**20:,.0f} MiB",
-        f"computed by   llama-cpp-python {figures['llama_cpp_python']}, {where}"
+        f"computed by   llama-cpp-python {figures['llama_cpp_python']}{how}, {where}"
         f"{figures['threads']} thread{'s' if figures['threads'] > 1 else ''}",
         f"context       {figures['n_ctx']} tokens a request, a cache of {figures['n_cells']}",
         f"load          {duration(figures['load'])}",

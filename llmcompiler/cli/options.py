@@ -26,7 +26,7 @@ ABOUT = {
     "reproducible": "the same text whatever else is computed: slower, more memory",
     "drafts": "guess tokens ahead where that is quicker; changes no text",
     "draft_model": "path of a small GGUF of the same vocabulary to guess with",
-    "kernels": "compile products of Q8_0 weights for this processor: auto, on or off",
+    "kernels": "compile code that is quicker on this processor: auto, on or off",
     "cache_ram": "MiB of memory for prefixes that left the cache",
     "cache_dir": "folder for such prefixes, so that a new process starts hot; null: none",
     "cache_disk": "MiB of that folder, at most",

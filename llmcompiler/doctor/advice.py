@@ -5,6 +5,7 @@ A function from findings to sentences: it looks at nothing itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import requires
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from llmcompiler.engine.memory import bytes_text
 
 __all__ = ["Check", "judge"]
 
+_PRODUCTS = {"AVX512_VNNI", "AVX_VNNI"}  # instructions that our own kernels need one of
 _LOCAL = "pip install 'llmcompiler-runtime[local]'"
 
 
@@ -37,6 +39,7 @@ def judge(machine: Machine) -> tuple[Check, ...]:
         Check("python", "ok", machine.python),
         _judge_compiler(machine),
         _judge_llama(machine),
+        *_judge_kernels(machine),
         _judge_gpu(machine),
         _judge_llguidance(machine.llguidance),
     )
@@ -82,6 +85,25 @@ def _judge_llama(machine: Machine) -> Check:
             f"build it anew: {_rebuild(['-DGGML_NATIVE=on', *_options(machine.gpus)])}",
         )
     return Check("llama.cpp", "ok", f"{said}: {build.flags}")
+
+
+def _judge_kernels(machine: Machine) -> Iterator[Check]:
+    """Say what computes 8-bit weights and attention, where llama.cpp runs at all."""
+    build = machine.llama
+    if build is None or build.problem:
+        return
+    if build.kernels:
+        used = "for models that no GPU computes" if build.offloads else "for every model"
+        yield Check("kernels", "ok", f"{build.kernels}, compiled for this processor, {used}")
+    elif machine.features & _PRODUCTS and not build.offloads:
+        yield Check(
+            "kernels",
+            "warn",
+            f"this processor could compute several tokens at once much faster: {build.lacking}",
+            "they are compiled at the first use: apt install gcc or dnf install gcc, then try again",
+        )
+    else:
+        yield Check("kernels", "ok", f"llama.cpp's own: {build.lacking}")
 
 
 def _judge_gpu(machine: Machine) -> Check:

@@ -1,6 +1,6 @@
 """What is there: Python, a compiler, llama.cpp and what it was built for, GPUs and their toolkits?
 
-It starts a few short programs and changes nothing; what is well about it is judged elsewhere.
+It starts a few short programs and keeps the kernels that are compiled; what is well about it is judged elsewhere.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _FEATURES = {
     "f16c": "F16C",
     "avx512f": "AVX512",
     "avx512_vnni": "AVX512_VNNI",
+    "avx_vnni": "AVX_VNNI",
     "asimddp": "DOTPROD",
     "i8mm": "MATMUL_INT8",
 }
@@ -46,13 +47,18 @@ class LlamaDevice:
 
 @dataclass(frozen=True, slots=True)
 class LlamaBuild:
-    """llama.cpp as it is installed; `flags` are what it was built with, `problem` why it fails."""
+    """llama.cpp as it is installed; `flags` are what it was built with, `problem` why it fails.
+
+    `kernels` are the instructions that our own code computes with, or `lacking` why there is none.
+    """
 
     version: str
     flags: str = ""
     offloads: bool = False
     problem: str = ""
     devices: tuple[LlamaDevice, ...] = ()
+    kernels: str = ""
+    lacking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,7 @@ class Machine:
 
 
 def look() -> Machine:
-    """Find out what is there; starts a few short programs, changes nothing."""
+    """Find out what is there; starts a few short programs, and keeps kernels that it compiles."""
     return Machine(
         python=f"{platform.python_implementation()} {platform.python_version()} ({sys.executable})",
         compiler=_compiler(),
@@ -108,7 +114,15 @@ _ASK_LLAMA = """
 import json
 from llama_cpp import llama_cpp
 from llmcompiler.engine.devices import find_devices
+from llmcompiler.engine.kernels.compiling import KernelsUnavailable
+from llmcompiler.engine.kernels.library import find_kernels
+try:
+    kernels, lacking = find_kernels().instructions, ""
+except KernelsUnavailable as problem:
+    kernels, lacking = "", str(problem)
 print(json.dumps({
+    "kernels": kernels,
+    "lacking": lacking,
     "flags": llama_cpp.llama_print_system_info().decode(),
     "offloads": bool(llama_cpp.llama_supports_gpu_offload()),
     "devices": [[each.name, each.description, each.kind, each.free] for each in find_devices()],
@@ -134,7 +148,14 @@ def _llama_build() -> LlamaBuild | None:
         said: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
         flags = said["flags"].replace(" = 1", "").replace("|", " ")
         devices = tuple(LlamaDevice(*each) for each in said["devices"])
-        return LlamaBuild(found, " ".join(flags.split()), said["offloads"], devices=devices)
+        return LlamaBuild(
+            found,
+            " ".join(flags.split()),
+            said["offloads"],
+            devices=devices,
+            kernels=said["kernels"],
+            lacking=said["lacking"],
+        )
     except (ValueError, LookupError):
         last = done.stderr.strip().splitlines()
         return LlamaBuild(

@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from llmcompiler.engine.gguf import Q8_0, Header, Scalar
+from llmcompiler.engine.gguf import Header, Scalar
 from llmcompiler.engine.options import CONTEXT_DEFAULT, EngineOptions, KVType
 
 __all__ = ["Footprint", "footprint", "padded"]
 
 _BLOCK = re.compile(r"blk\.(\d+)\.")
 _PAD = 256  # llama.cpp's own step
+# ggml's numbers of what our kernels compute with: Q4_0, Q8_0, Q4_K, Q5_K and Q6_K.
+_PACKED = frozenset({2, 8, 12, 13, 14})
 # A block of 32 values is 34 bytes of Q8_0 and 18 of Q4_0.
 _PER_32: dict[KVType, int] = {"f16": 64, "q8_0": 34, "q4_0": 18}
 
@@ -88,7 +90,7 @@ def footprint(header: Header, options: EngineOptions) -> Footprint:
         output=output,
         rest=rest,
         tied=0 if "output.weight" in header.tensors else embedding,
-        packed=options.kernels != "off" and header.types.get("token_embd.weight") == Q8_0,
+        packed=options.kernels != "off" and header.types.get("token_embd.weight") in _PACKED,
         kv=tuple(_kv(facts, layer, layers, options) for layer in range(layers)),
         state=tuple(_state(facts, layer) for layer in range(layers)),
         _vocabulary=facts.number("vocab_size") or _vocabulary(header),

@@ -14,16 +14,13 @@ from typing import BinaryIO, Final, TypeAlias
 
 from llmcompiler.errors import ModelFileError
 
-__all__ = ["Q8_0", "Header", "Scalar", "read_header"]
+__all__ = ["Header", "Scalar", "read_header"]
 
 Scalar: TypeAlias = "str | int | float | bool"
 
 _SCALARS: Final = {
     0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d",
 }  # fmt: skip
-Q8_0: Final = 8
-"""ggml's number of the type of tensors in blocks of 32 whole numbers of 8 bits."""
-
 _STRING: Final = 8
 _ARRAY: Final = 9
 _MOST_DIMENSIONS: Final = 8

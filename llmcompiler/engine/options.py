@@ -53,8 +53,9 @@ class EngineOptions:
     with the other models of the process. `rows` is how many requests decode in one step, `chunk`
     how many tokens one step evaluates at most: a cancel takes effect after so many. `drafts`
     guesses tokens ahead where that is quicker, which changes no text; `draft_model` is a small GGUF
-    of the same vocabulary to guess with. `kernels` computes Q8_0 weights on the processor by code that
-    is compiled for it at the first use: "auto" where that can be done and helps. `reproducible` makes a request's text independent of
+    of the same vocabulary to guess with. `kernels` computes quantised weights and attention on the
+    processor by code that is compiled for it at the first use: "auto" where that can be done, "on"
+    or an error, "off" for llama.cpp's own code. `reproducible` makes a request's text independent of
     what else is computed: cells apart, no flash attention, one request a step.
 
     GPUs. `n_gpu_layers` -1 offloads every layer that fits, when the build can; `offload_kqv` False

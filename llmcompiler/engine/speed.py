@@ -65,13 +65,15 @@ class Speed:
     """What was measured: rates in tokens a second, times in seconds.
 
     `passes` are forward passes by their number of tokens, each with scores; `streams` the tokens a
-    second of so many requests together. Drafts are off in all of it.
+    second of so many requests together. Drafts are off in all of it. `kernels` are the instructions
+    that our own code computes with, None where all is left to llama.cpp.
     """
 
     model: str
     weights_bytes: int
     threads: int
     n_gpu_layers: int
+    kernels: str | None
     n_ctx: int
     n_cells: int
     load: float
@@ -174,6 +176,7 @@ def _speed(
         model=model.header.text("general.name") or model.header.path.name,
         weights_bytes=plan.weights_bytes,
         threads=model.threads,
+        kernels=model.kernels,
         n_gpu_layers=plan.n_gpu_layers,
         n_ctx=plan.n_ctx,
         n_cells=plan.n_cells,
