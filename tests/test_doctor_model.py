@@ -37,6 +37,14 @@ def test_options_change_how_it_would_be_loaded(tiny: Path) -> None:
     assert "requests of 1024 tokens (trained: 4096), a cache of 2048 in 4 sequences" in detail
 
 
+def test_a_draft_model_is_counted(tiny: Path) -> None:
+    assert " to draft)" not in _memory(tiny).detail
+    assert " to draft)" in _memory(tiny, draft_model=str(tiny)).detail
+    missing = _memory(tiny, draft_model="none.gguf")
+    assert missing.status == "fail"
+    assert "'none.gguf': there is no such file" in missing.detail
+
+
 def test_options_that_do_not_fit_are_a_failure(tiny: Path) -> None:
     check = _memory(tiny, n_ctx=5000)
     assert check.status == "fail"

@@ -30,6 +30,7 @@ ABOUT = {
     "cache_ram": "MiB of memory for prefixes that left the cache",
     "cache_dir": "folder for such prefixes, so that a new process starts hot; null: none",
     "cache_disk": "MiB of that folder, at most",
+    "load_mode": "weights from the file: auto, none, mmap, mlock, mmap+mlock or dio (direct)",
     "offload_kqv": "key-value cache on the GPU, with its layers",
     "main_gpu": "number of the GPU to use with split_mode none",
     "tensor_split": "share of each GPU, as [3,1]; null: by their free memory",

@@ -69,7 +69,8 @@ def _check_memory(header: Header, options: Mapping[str, Any], *, llama: bool) ->
         if not llama:
             return Check(name, "ok", _takes(size))
         free = free_memory()
-        plan = plan_memory(header, chosen, free)
+        small = None if chosen.draft_model is None else read_header(chosen.draft_model)
+        plan = plan_memory(header, chosen, free, small)
     except ConfigurationError as error:
         return Check(name, "fail", str(error))
     return Check(name, "ok", f"{_takes(size)}; {_planned(plan, size, bool(free.gpus))}")
@@ -85,9 +86,10 @@ def _takes(size: Footprint) -> str:
 
 def _planned(plan: MemoryPlan, size: Footprint, gpus: bool) -> str:
     layers = f", {plan.n_gpu_layers} of {len(size.blocks) + 1} layers on the GPU" if gpus else ""
+    draft = f" ({bytes_text(plan.draft_bytes)} to draft)" if plan.draft_bytes else ""
     return (
         f"would be loaded for requests of {plan.n_ctx} tokens (trained: {size.trained}), a cache of "
-        f"{plan.n_cells} in {plan.n_seq} sequences, {bytes_text(plan.total_bytes)} in all{layers}"
+        f"{plan.n_cells} in {plan.n_seq} sequences, {bytes_text(plan.total_bytes)} in all{draft}{layers}"
     )
 
 

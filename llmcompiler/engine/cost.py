@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 from time import perf_counter
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from llmcompiler.engine.batcher import Batch, Row
 from llmcompiler.engine.drafts import LONGEST, Drafts
@@ -110,7 +110,7 @@ class CostCurve:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, CostCurve):
             return NotImplemented
-        return self.as_dict() == other.as_dict()
+        return (self._tokens, self._seconds) == (other._tokens, other._seconds)
 
     def __hash__(self) -> int:
         return hash((*self._tokens, *self._seconds))
@@ -182,24 +182,6 @@ class CostCurve:
                 for count in range(1, LONGEST + 1)
             )
         return known
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the curve as values for JSON, for `from_dict`."""
-        return {"tokens": [*self._tokens], "seconds": [*self._seconds]}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> CostCurve:
-        """Make the curve that `as_dict` described.
-
-        Raises:
-            ConfigurationError: it is no description of a curve.
-        """
-        try:
-            pairs = zip(values["tokens"], values["seconds"], strict=True)
-            points = {int(tokens): float(seconds) for tokens, seconds in pairs}
-        except (KeyError, TypeError, ValueError):
-            raise ConfigurationError("a saved cost curve cannot be read: measure it anew") from None
-        return cls(points)
 
     def _cut(self, tokens: int) -> tuple[float, int]:
         cuts = self._cuts

@@ -215,6 +215,11 @@ def _shared(model: Model, target: Model) -> int:
             f"{model.header.path.name!r} cannot take tokens back and so cannot draft: "
             f"take a draft model without recurrent layers"
         )
+    if not target.partial:
+        raise ConfigurationError(
+            f"{target.header.path.name!r} cannot take tokens back and so cannot try drafts: "
+            f"leave draft_model out"
+        )
     ours, theirs = model.table().texts, target.table().texts
     known = min(len(ours), len(theirs))
     if ours[:known] != theirs[:known] or max(len(ours), len(theirs)) > known + _PADDING:

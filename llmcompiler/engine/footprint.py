@@ -19,6 +19,8 @@ _PAD = 256  # llama.cpp's own step
 _PACKED = frozenset({2, 8, 12, 13, 14})
 # A block of 32 values is 34 bytes of Q8_0 and 18 of Q4_0.
 _PER_32: dict[KVType, int] = {"f16": 64, "q8_0": 34, "q4_0": 18}
+_BOTH = "falcon-h1"  # each of its layers has a state beside its part of the cache
+_ONE_EACH = frozenset({"nemotron_h", "nemotron_h_moe"})  # a layer attends, recurs or does neither
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +113,10 @@ class _Facts:
 
     def __init__(self, header: Header) -> None:
         self._header = header
-        self._architecture = header.text("general.architecture") or ""
+        self.architecture = header.text("general.architecture") or ""
 
     def number(self, name: str, layer: int = 0) -> int:
-        key = f"{self._architecture}.{name}"
+        key = f"{self.architecture}.{name}"
         listed = self._header.lists.get(key)
         value: Scalar | None = self._header.metadata.get(key)
         if listed:
@@ -122,13 +124,15 @@ class _Facts:
         return max(0, int(value)) if isinstance(value, int | float) else 0
 
     def known(self, name: str) -> bool:
-        key = f"{self._architecture}.{name}"
+        key = f"{self.architecture}.{name}"
         return key in self._header.metadata or key in self._header.lists
 
 
 def _kv(facts: _Facts, layer: int, layers: int, options: EngineOptions) -> int:
     """One token's part of a layer's cache; sliding windows are kept whole, so that they can fork."""
     if layer >= layers - facts.number("attention.shared_kv_layers"):
+        return 0
+    if _state(facts, layer) and facts.architecture != _BOTH:
         return 0
     heads = facts.number("attention.head_count", layer)
     shared = (
@@ -145,16 +149,35 @@ def _kv(facts: _Facts, layer: int, layers: int, options: EngineOptions) -> int:
 
 
 def _state(facts: _Facts, layer: int) -> int:
-    """What one sequence takes in a layer with a state-space model, in 32-bit floats."""
-    inner = facts.number("ssm.inner_size")
+    """What one sequence takes in a recurrent layer, in 32-bit floats; 0 in any other."""
+    width, heads = facts.number("embedding_length"), facts.number("attention.head_count")
+    kernel = facts.number("ssm.conv_kernel")
+    if head := facts.number("wkv.head_size"):
+        shifts = facts.number("token_shift_count") or 2
+        values = shifts * width + width * head
+    elif reach := facts.number("shortconv.l_cache"):
+        values = (reach - 1) * width
+    elif head := facts.number("kda.head_dim"):
+        values = 3 * ((kernel or 4) - 1) * heads * head + head * head * heads
+    else:
+        inner, size = facts.number("ssm.inner_size"), facts.number("ssm.state_size")
+        window = max(0, kernel - 1) * (inner + 2 * facts.number("ssm.group_count") * size)
+        values = window + size * inner
+    return 4 * values if values and _recurs(facts, layer) else 0
+
+
+def _recurs(facts: _Facts, layer: int) -> bool:
+    """Say whether a layer of a model that has states has one."""
+    if facts.known("attention.recurrent_layers"):
+        return bool(facts.number("attention.recurrent_layers", layer))
+    if interval := facts.number("full_attention_interval"):
+        return (layer + 1) % interval != 0
+    if facts.architecture in _ONE_EACH and facts.number("feed_forward_length", layer):
+        return False
     attends = facts.known("attention.head_count_kv") and facts.number(
         "attention.head_count_kv", layer
     )
-    if not inner or attends:
-        return 0
-    size, groups = facts.number("ssm.state_size"), facts.number("ssm.group_count")
-    window = max(0, facts.number("ssm.conv_kernel") - 1) * (inner + 2 * groups * size)
-    return 4 * (window + size * inner)
+    return facts.architecture == _BOTH or not attends
 
 
 def _vocabulary(header: Header) -> int:

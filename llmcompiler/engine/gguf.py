@@ -1,7 +1,7 @@
-"""Is this file a whole GGUF, and what does its header say?
+"""Is this a whole GGUF, in one file or in parts, and what does its header say?
 
-It does not know llama.cpp or what the tensors mean: it reads the header and compares the places
-of the tensors with the size of the file, so that a half-downloaded model is named as such.
+It does not know llama.cpp or what the tensors mean: it reads the headers and compares the places
+of the tensors with the sizes of the files, so that a half-downloaded model is named as such.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import BinaryIO, Final, TypeAlias
 
 from llmcompiler.errors import ModelFileError
 
-__all__ = ["Header", "Scalar", "read_header"]
+__all__ = ["Header", "Part", "Scalar", "read_header"]
 
 Scalar: TypeAlias = "str | int | float | bool"
 
@@ -25,6 +25,8 @@ _STRING: Final = 8
 _ARRAY: Final = 9
 _MOST_DIMENSIONS: Final = 8
 _LONGEST_LIST: Final = 1024
+_MOST_PARTS: Final = 0xFFFF  # as many as llama.cpp can count
+_PART_ENDING: Final = "-{:05d}-of-{:05d}.gguf"  # llama.cpp finds parts by it and no other way
 
 # Values in a block and bytes of a block, by ggml's number of the tensor type.
 _BLOCKS: Final = {
@@ -38,21 +40,28 @@ _BLOCKS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
-    """What a GGUF says of itself: its scalar metadata and its size in bytes.
+class Part:
+    """One file of a model; the data of its tensors begins at byte `data_start`."""
 
-    `lists` are its short lists of numbers, as of something per layer; others are left out.
-    `tensors` are the sizes of its tensors in bytes, by name, and `types` ggml's numbers of their
-    types; their data begins at `data_start`.
+    path: Path
+    data_start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a GGUF says of itself; `path` is the file that llama.cpp is given, the first of `parts`.
+
+    `metadata` are its scalars and `lists` its short lists of numbers, as of something per layer;
+    others are left out. `tensors` are the sizes of the tensors of all parts in bytes, by name, and
+    `types` ggml's numbers of their types.
     """
 
     path: Path
     metadata: dict[str, Scalar]
-    size: int
     lists: dict[str, tuple[Scalar, ...]] = field(default_factory=dict)
     tensors: dict[str, int] = field(default_factory=dict)
     types: dict[str, int] = field(default_factory=dict)
-    data_start: int = 0
+    parts: tuple[Part, ...] = ()
 
     def text(self, key: str) -> str | None:
         """Return a text of the metadata, or None."""
@@ -63,10 +72,80 @@ class Header:
 def read_header(path: str | Path) -> Header:
     """Read a GGUF's header and make sure that every tensor lies inside the file.
 
+    Of a model in parts `path` is the first; the headers of all are read.
+
     Raises:
-        ModelFileError: the file is missing, unreadable, not GGUF, damaged, or truncated.
+        ModelFileError: the file or another part is missing, unreadable, not GGUF, damaged,
+            truncated, or not the part that it should be.
     """
-    path = Path(path).expanduser()
+    header = _read_file(Path(path).expanduser())
+    count = _number(header, "split.count")
+    return header if count < 2 else _joined(header, count)
+
+
+def _joined(first: Header, count: int) -> Header:
+    """Add to the header of the first part what the others hold."""
+    header = replace(first, tensors={}, types={}, parts=())
+    for place, path in enumerate(_parts(first, count)):
+        part = _read_file(path) if place else first
+        if _number(part, "split.no", -1) != place:
+            raise ModelFileError(
+                str(path), f"it is not part {place + 1}, which its name says: download it again"
+            )
+        if not header.tensors.keys().isdisjoint(part.tensors):
+            raise ModelFileError(
+                str(path), "an earlier part has the same tensors: download all of them again"
+            )
+        header.tensors.update(part.tensors)
+        header.types.update(part.types)
+        header = replace(header, parts=(*header.parts, *part.parts))
+    promised = _number(first, "split.tensors.count")
+    if len(header.tensors) != promised:
+        raise ModelFileError(
+            str(first.path),
+            f"its {count} parts hold {len(header.tensors)} tensors, and {promised} are promised: "
+            f"they are of different models; download all of them again",
+        )
+    return header
+
+
+def _parts(header: Header, count: int) -> list[Path]:
+    """Return where the parts of a model are, if `header` is that of the first and none is missing."""
+    path, number = header.path, _number(header, "split.no") + 1
+    if not 1 <= number <= count <= _MOST_PARTS:
+        raise ModelFileError(str(path), str(_damaged(f"it is part {number} of {count}")))
+    ending = _PART_ENDING.format(number, count)
+    if not path.name.endswith(ending):
+        raise ModelFileError(
+            str(path),
+            f"it is part {number} of {count}, and the others are found only where its name ends in "
+            f"{ending!r}: rename it",
+        )
+    stem = path.name.removesuffix(ending)
+    names = [stem + _PART_ENDING.format(place + 1, count) for place in range(count)]
+    if number > 1:
+        raise ModelFileError(
+            str(path), f"it is part {number} of {count}: name the first, {names[0]!r}"
+        )
+    parts = [path.with_name(name) for name in names]
+    missing = [part.name for part in parts if not part.is_file()]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ModelFileError(
+            str(path),
+            f"it is the first of {count} parts, and {missing[0]!r}{more} should be beside it: "
+            f"download what is missing",
+        )
+    return parts
+
+
+def _number(header: Header, key: str, default: int = 0) -> int:
+    value = header.metadata.get(key)
+    return value if isinstance(value, int) else default
+
+
+def _read_file(path: Path) -> Header:
+    """Read the header of one file, which must be whole."""
     try:
         with path.open("rb") as file:
             reader = _Reader(file)
@@ -147,7 +226,7 @@ def _read(reader: _Reader, path: Path) -> tuple[Header, int]:
     if version not in (2, 3):
         raise _Unusable(f"its GGUF version is {version}, and only 2 and 3 can be read")
     tensors, pairs = reader.count(), reader.count()
-    header = Header(path, {}, reader.size)
+    header = Header(path, {})
     metadata = header.metadata
     for _ in range(pairs):
         key, kind = reader.text(), reader.number("<I")
@@ -166,7 +245,7 @@ def _read(reader: _Reader, path: Path) -> tuple[Header, int]:
     if not isinstance(alignment, int) or alignment < 1:
         raise _damaged(f"its alignment is {alignment!r}")
     start = -(-reader.place // alignment) * alignment
-    header = replace(header, data_start=min(start, reader.size))
+    header = replace(header, parts=(Part(path, min(start, reader.size)),))
     return header, start + max(ends) if ends else reader.place
 
 

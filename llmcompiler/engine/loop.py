@@ -87,7 +87,8 @@ class Engine:
             ConfigurationError: an option does not fit this machine or this model.
             MissingExtraError: the packages of the local back end are not installed.
         """
-        plan = plan_memory(header, options, free_memory())
+        small = None if options.draft_model is None else read_header(options.draft_model)
+        plan = plan_memory(header, options, free_memory(), small)
         options = replace(options, n_ctx=plan.n_ctx, n_gpu_layers=plan.n_gpu_layers)
         return cls(Model(header, options, stopped), options, plan)
 
@@ -165,7 +166,7 @@ class _Setting:
         self._read = False
         self._tries = _TRIES
         if options.draft_model is not None:
-            small = replace(options, draft_model=None, n_ctx=None, reproducible=False)
+            small = options.of_draft(plan.draft_ctx)
             self._guesser = DraftEngine(
                 Model(read_header(options.draft_model), small),
                 model,
@@ -286,8 +287,7 @@ def _store(model: Model, context: Context, options: EngineOptions) -> StateStore
     if not (options.cache_ram or folder):
         return None
     name = fingerprint(
-        model.header.path,
-        data_start=model.header.data_start,
+        model.header.parts,
         version=f"{version()} {model.kernels or ''}".rstrip(),
         kv_type=f"{options.kv_type}/{options.value_type}",
         flash_attention=options.attention,

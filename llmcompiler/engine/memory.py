@@ -1,11 +1,12 @@
 """How long may requests be, how much is cached and which layers go to a GPU, given free memory?
 
-Arithmetic: it does not know llama.cpp and looks at no device, both are told by numbers.
+Arithmetic: it does not know llama.cpp and looks at no device, both are told by numbers. A draft
+model has a place beside the large one, and a cache of as many cells.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from llmcompiler.engine.devices import FreeMemory
@@ -31,7 +32,8 @@ class MemoryPlan:
 
     `n_ctx` is the most tokens of one request, `n_cells` what the key-value cache holds for all of
     them, `n_seq` how many sequences it tells apart. `n_gpu_layers` counts from the model's end,
-    what is behind the last block as one. The bytes are of weights, cache, and room to compute.
+    what is behind the last block as one. The bytes are of weights, cache, and room to compute;
+    `draft_bytes` is all that the draft model takes, for texts of up to `draft_ctx` tokens.
     """
 
     n_ctx: int
@@ -41,19 +43,24 @@ class MemoryPlan:
     weights_bytes: int
     kv_bytes: int
     scratch_bytes: int
+    draft_bytes: int = 0
+    draft_ctx: int = 0
 
     @property
     def total_bytes(self) -> int:
         """All of it."""
-        return self.weights_bytes + self.kv_bytes + self.scratch_bytes
+        return self.weights_bytes + self.kv_bytes + self.scratch_bytes + self.draft_bytes
 
 
-def plan_memory(header: Header, options: EngineOptions, free: FreeMemory) -> MemoryPlan:
-    """Choose what `options` leave open, so that the model fits into `free`.
+def plan_memory(
+    header: Header, options: EngineOptions, free: FreeMemory, draft: Header | None = None
+) -> MemoryPlan:
+    """Choose what `options` leave open, so that the model fits into `free`, and `draft` with it.
 
     A request may have the trained context, at most 8192 tokens, and up to 32768 where a quarter of
     the memory that the weights leave holds so many; the same quarter holds what is kept for
-    later. Layers go to GPUs as long as they fit, with their part of the cache.
+    later. Layers go to GPUs as long as they fit, with their part of the cache; where any does, the
+    whole draft model is there as well.
 
     Raises:
         ConfigurationError: it does not fit, or more than the trained context is asked for.
@@ -65,12 +72,13 @@ def plan_memory(header: Header, options: EngineOptions, free: FreeMemory) -> Mem
             f"tokens: take that or less"
         )
     least = options.n_ctx or min(size.trained, CONTEXT_DEFAULT, options.n_cells or CONTEXT_DEFAULT)
-    wanted = _Wanted(size, options, least)
+    small = None if draft is None else footprint(draft, options.of_draft())
+    wanted = _Wanted(size, options, least, small)
     layers = _layers(wanted, options, free)
     sides = _sides(wanted, layers, free)
     plan = _split(wanted, sides) if options.reproducible else _unified(wanted, sides)
     plan = replace(plan, n_gpu_layers=layers)
-    _check(plan, sides, header, options, free)
+    _check(plan, sides, (header, *([draft] if draft else [])), options, free)
     return plan
 
 
@@ -85,11 +93,12 @@ def bytes_text(count: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What is asked for: a footprint, the options, and how long requests must at least be."""
+    """What is asked for: footprints, the options, and how long requests must at least be."""
 
     size: Footprint
     options: EngineOptions
     n_ctx: int
+    draft: Footprint | None = None
 
     @property
     def n_seq(self) -> int:
@@ -103,32 +112,53 @@ class _Wanted:
             return padded(self.n_ctx) * self.n_seq
         return padded(max(self.n_ctx, self.options.n_cells or 0))
 
-    def scratch(self, cells: int) -> int:
-        each = padded(self.n_ctx) if self.options.reproducible else cells
-        return self.size.scratch(min(self.options.chunk, self.n_ctx), each)
+    @property
+    def sizes(self) -> tuple[Footprint, ...]:
+        """The model, and the one that drafts if there is one."""
+        return (self.size,) if self.draft is None else (self.size, self.draft)
+
+    def scratch(self, size: Footprint, cells: int) -> int:
+        apart = self.options.reproducible and size is self.size
+        chunk = min(self.options.chunk, self.n_ctx, size.trained)
+        return size.scratch(chunk, padded(self.n_ctx) if apart else cells)
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """What of one model is put somewhere, in bytes: at any rate, by cell and by sequence."""
+
+    weights: int
+    scratch: int
+    per_cell: int
+    per_sequence: int
+
+    def taken(self, cells: int, sequences: int) -> int:
+        """How many bytes it takes with so many cells and sequences."""
+        fixed = self.weights + self.scratch
+        return fixed + cells * self.per_cell + sequences * self.per_sequence
 
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """Main memory or the GPUs: what is free there, and what is put there."""
+    """Main memory or the GPUs: what is free there, and what is put there of each model."""
 
     free: int
-    weights: int
-    per_token: int
-    per_sequence: int
-    scratch_per_cell: int
-    scratch: int
+    loads: tuple[_Load, ...]
+
+    @property
+    def per_sequence(self) -> int:
+        """How many bytes a sequence takes, however short it is."""
+        return sum(load.per_sequence for load in self.loads)
 
     def cells(self, share: int, sequences: int) -> int:
         """How many cells fit into one part of `share` of what the weights leave."""
-        left = (self.free - self.weights - self.scratch) // share - sequences * self.per_sequence
-        each = self.per_token + self.scratch_per_cell
+        left = (self.free - self.taken(0, 0)) // share - sequences * self.per_sequence
+        each = sum(load.per_cell for load in self.loads)
         return max(0, left) // each if each else _UNBOUNDED
 
     def taken(self, cells: int, sequences: int) -> int:
         """How many bytes so many cells and sequences take, with the weights."""
-        each = self.per_token + self.scratch_per_cell
-        return self.weights + self.scratch + cells * each + sequences * self.per_sequence
+        return sum(load.taken(cells, sequences) for load in self.loads)
 
 
 def _layers(wanted: _Wanted, options: EngineOptions, free: FreeMemory) -> int:
@@ -161,46 +191,44 @@ def _usable(options: EngineOptions, gpus: Sequence[int]) -> int:
 
 
 def _gpu_side(wanted: _Wanted, layers: int, room: int) -> _Side:
-    size, kept = wanted.size, wanted.options.offload_kqv
-    first = len(size.blocks) - (layers - 1)
-    blocks = slice(max(0, first), len(size.blocks))
-    return _side(
-        wanted,
-        room,
-        weights=sum(size.blocks[blocks]) + size.output + size.tied,
-        kv=size.kv[blocks] if kept else (),
-        state=size.state[blocks] if kept else (),
-    )
+    return _Side(room, tuple(_gpu_load(wanted, size, layers) for size in wanted.sizes))
 
 
 def _sides(wanted: _Wanted, layers: int, free: FreeMemory) -> tuple[_Side, ...]:
-    """Divide the model between main memory and the GPUs; where nothing is known, all fits."""
-    size = wanted.size
+    """Divide the models between main memory and the GPUs; where nothing is known, all fits."""
     host = _UNBOUNDED if free.host is None else free.host
+    main = _Side(host, tuple(_main_load(wanted, size, layers) for size in wanted.sizes))
     if not layers:
-        return (_side(wanted, host, size.weights, size.kv, size.state),)
+        return (main,)
     gpu = _gpu_side(wanted, layers, _usable(wanted.options, free.gpus))
     if wanted.options.n_gpu_layers >= 0:
         gpu = replace(gpu, free=_UNBOUNDED)  # asked for: llama.cpp has the last word
-    left = slice(0, max(0, len(size.blocks) - (layers - 1)))
-    kept = wanted.options.offload_kqv
-    return gpu, _side(
-        wanted,
-        host,
-        weights=size.rest + sum(size.blocks[left]),
-        kv=size.kv[left] if kept else size.kv,
-        state=size.state[left] if kept else size.state,
-    )
+    return gpu, main
 
 
-def _side(
-    wanted: _Wanted, free: int, weights: int, kv: Iterable[int], state: Iterable[int]
-) -> _Side:
-    fixed = wanted.scratch(0)
-    per_cell = 0 if wanted.options.reproducible else wanted.scratch(1) - fixed
-    if wanted.options.reproducible:
-        fixed = wanted.scratch(wanted.n_ctx)
-    return _Side(free, weights, sum(kv), sum(state), per_cell, fixed)
+def _gpu_load(wanted: _Wanted, size: Footprint, layers: int) -> _Load:
+    blocks = slice(_kept(wanted, size, layers), None)
+    weights = sum(size.blocks[blocks]) + size.output + size.tied
+    return _load(wanted, size, weights, blocks if wanted.options.offload_kqv else slice(0))
+
+
+def _main_load(wanted: _Wanted, size: Footprint, layers: int) -> _Load:
+    if not layers:
+        return _load(wanted, size, size.weights, slice(None))
+    blocks = slice(_kept(wanted, size, layers))
+    weights = size.rest + sum(size.blocks[blocks])
+    return _load(wanted, size, weights, blocks if wanted.options.offload_kqv else slice(None))
+
+
+def _kept(wanted: _Wanted, size: Footprint, layers: int) -> int:
+    """Count the blocks that main memory keeps; of the draft model none."""
+    return max(0, len(size.blocks) - (layers - 1)) if size is wanted.size else 0
+
+
+def _load(wanted: _Wanted, size: Footprint, weights: int, cached: slice) -> _Load:
+    fixed = wanted.scratch(size, 0)
+    per_cell = wanted.scratch(size, 1) - fixed
+    return _Load(weights, fixed, sum(size.kv[cached]) + per_cell, sum(size.state[cached]))
 
 
 def _unified(wanted: _Wanted, sides: Sequence[_Side]) -> MemoryPlan:
@@ -258,14 +286,16 @@ def _plan(wanted: _Wanted, n_ctx: int, n_cells: int, n_seq: int) -> MemoryPlan:
         n_gpu_layers=0,
         weights_bytes=wanted.size.weights,
         kv_bytes=n_cells * wanted.size.kv_per_token + n_seq * wanted.size.state_per_sequence,
-        scratch_bytes=wanted.scratch(n_cells),
+        scratch_bytes=wanted.scratch(wanted.size, n_cells),
+        draft_bytes=_main_load(wanted, wanted.draft, 0).taken(n_cells, 0) if wanted.draft else 0,
+        draft_ctx=min(n_ctx, wanted.draft.trained) if wanted.draft else 0,
     )
 
 
 def _check(
     plan: MemoryPlan,
     sides: Sequence[_Side],
-    header: Header,
+    headers: Sequence[Header],
     options: EngineOptions,
     free: FreeMemory,
 ) -> None:
@@ -277,8 +307,13 @@ def _check(
     if over is None:
         return
     there = "main memory" if over is sides[-1] else f"the memory of {len(free.gpus)} GPUs"
-    cache = needed - over.weights
-    advice = ["take a smaller quantisation of it"] if cache < over.weights else []
+    weights = over.loads[0].weights
+    cache = over.loads[0].taken(plan.n_cells, plan.n_seq) - weights
+    advice = ["take a smaller quantisation of it"] if cache < weights else []
+    drafting = ""
+    for small, load in zip(headers[1:], over.loads[1:], strict=True):
+        drafting = f", {bytes_text(load.taken(plan.n_cells, 0))} for {small.path.name!r} to draft"
+        advice.insert(0, "leave draft_model out")
     given = {"n_cells": options.n_cells, "n_ctx": options.n_ctx, "n_seq": options.n_seq}
     lower = ("n_ctx", "n_seq") if options.reproducible else ("n_cells", "n_ctx")
     advice += [f"lower {name}" for name in lower if given[name] is not None]
@@ -286,9 +321,9 @@ def _check(
         advice.append("set kv_type to 'q8_0'")
     advice = advice or ["free some of it"]
     raise ConfigurationError(
-        f"{header.path.name!r} with a cache of {plan.n_cells} tokens needs "
-        f"{bytes_text(needed)} of {there} ({bytes_text(over.weights)} of weights, "
-        f"{bytes_text(cache)} to compute with), and {bytes_text(over.free)} are free: "
+        f"{headers[0].path.name!r} with a cache of {plan.n_cells} tokens needs "
+        f"{bytes_text(needed)} of {there} ({bytes_text(weights)} of weights, "
+        f"{bytes_text(cache)} to compute with{drafting}), and {bytes_text(over.free)} are free: "
         f"{' or '.join(advice)}"
     )
 

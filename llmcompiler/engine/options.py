@@ -9,7 +9,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -22,6 +22,7 @@ __all__ = [
     "FlashAttention",
     "KVType",
     "KernelUse",
+    "LoadMode",
     "SplitMode",
     "default_threads",
     "environment_options",
@@ -31,6 +32,7 @@ __all__ = [
 KVType: TypeAlias = Literal["f16", "q8_0", "q4_0"]
 FlashAttention: TypeAlias = Literal["auto", "on", "off"]
 KernelUse: TypeAlias = Literal["auto", "on", "off"]
+LoadMode: TypeAlias = Literal["auto", "none", "mmap", "mlock", "mmap+mlock", "dio"]
 SplitMode: TypeAlias = Literal["none", "layer", "row", "tensor"]
 
 CONTEXT_DEFAULT = 8192
@@ -47,13 +49,16 @@ class EngineOptions:
     it tells apart, those kept for later included; None takes what the free memory allows.
     `kv_type` is the precision of that cache and `kv_type_v` that of its values, where it differs;
     quantised values need flash attention. `cache_ram` is how many MiB of evicted prefixes are kept
-    in memory; `cache_dir` is a folder for up to `cache_disk` MiB of them, None for none.
+    in memory; `cache_dir` is a folder for up to `cache_disk` MiB of them, None for none. `load_mode`
+    is how the weights come there: "auto" maps the file where that works, "none" reads it, "dio"
+    past the system's cache of files; "mlock" keeps them from being swapped out, as far as the system
+    allows.
 
     Work. `threads` None takes the physical cores this process may use, less one, and shares them
     with the other models of the process. `rows` is how many requests decode in one step, `chunk`
     how many tokens one step evaluates at most: a cancel takes effect after so many. `drafts`
     guesses tokens ahead where that is quicker, which changes no text; `draft_model` is a small GGUF
-    of the same vocabulary to guess with. `kernels` computes quantised weights and attention on the
+    of the same vocabulary to guess with, which is on the GPUs if any layer is. `kernels` computes quantised weights and attention on the
     processor by code that is compiled for it at the first use: "auto" where that can be done, "on"
     or an error, "off" for llama.cpp's own code. `reproducible` makes a request's text independent of
     what else is computed: cells apart, no flash attention, one request a step.
@@ -84,6 +89,7 @@ class EngineOptions:
     cache_ram: int = 512
     cache_dir: str | None = None
     cache_disk: int = 4096
+    load_mode: LoadMode = "auto"
     offload_kqv: bool = True
     main_gpu: int = 0
     tensor_split: tuple[float, ...] | None = None
@@ -104,6 +110,7 @@ class EngineOptions:
         _one_of("kv_type_v", self.value_type, get_args(KVType))
         _one_of("flash_attention", self.flash_attention, get_args(FlashAttention))
         _one_of("kernels", self.kernels, get_args(KernelUse))
+        _one_of("load_mode", self.load_mode, get_args(LoadMode))
         _one_of("split_mode", self.split_mode, get_args(SplitMode))
         for name in ("reproducible", "drafts", "offload_kqv"):
             _truth(name, getattr(self, name))
@@ -123,6 +130,19 @@ class EngineOptions:
         if self.reproducible:
             return "off"
         return "on" if self.split_mode == "tensor" else self.flash_attention
+
+    def of_draft(self, n_ctx: int | None = None) -> EngineOptions:
+        """Return how the draft model is run, for texts of up to `n_ctx` tokens.
+
+        All of it is on the GPUs where any layer of the large one is, and its texts share cells.
+        """
+        return replace(
+            self,
+            draft_model=None,
+            reproducible=False,
+            n_ctx=n_ctx,
+            n_gpu_layers=-1 if self.n_gpu_layers else 0,
+        )
 
     def _check_together(self) -> None:
         if self.reproducible:

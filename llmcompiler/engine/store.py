@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from llmcompiler.engine.cache import common_prefix
+from llmcompiler.engine.gguf import Part
 from llmcompiler.engine.state_folder import StateFolder, state_key
 from llmcompiler.errors import ModelFileError
 
@@ -209,9 +210,8 @@ class _Writing:
 
 
 def fingerprint(
-    path: str | Path,
+    parts: Iterable[Part],
     *,
-    data_start: int,
     version: str,
     kv_type: str,
     flash_attention: str,
@@ -221,29 +221,37 @@ def fingerprint(
 ) -> str:
     """Name all that a saved state depends on besides its tokens.
 
-    Of the GGUF it takes its size, its header (the first `data_start` bytes), 64 blocks of 4 KiB
-    spread evenly over the tensors, and the last block; not its name, place or date. `version` is
-    that of llama.cpp and its binding, `rope` what is set besides the model's own.
+    Of each file of the GGUF it takes its size, its header, 64 blocks of 4 KiB spread evenly over
+    the tensors, and the last block; not its name, place or date. `version` is that of llama.cpp and
+    its binding, `rope` what is set besides the model's own.
 
     Raises:
-        ModelFileError: the file cannot be read.
+        ModelFileError: a file cannot be read.
     """
     settings = (version, kv_type, flash_attention, n_ctx, unified, rope)
     digest = blake2b(repr(settings).encode(), digest_size=32)
-    try:
-        with Path(path).expanduser().open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            digest.update(size.to_bytes(8, "little"))
-            for place in range(0, data_start, _STRIDE):
-                digest.update(file.read(min(_STRIDE, data_start - place)))
-            last = max(size - _BLOCK, data_start)
-            for sample in range(_SAMPLES + 1):
-                file.seek(data_start + (last - data_start) * sample // _SAMPLES)
-                digest.update(file.read(_BLOCK))
-    except OSError as error:
-        problem = f"it cannot be read: {error.strerror or error}"
-        raise ModelFileError(str(path), problem) from None
+    for part in parts:
+        try:
+            for piece in _pieces(part):
+                digest.update(piece)
+        except OSError as error:
+            problem = f"it cannot be read: {error.strerror or error}"
+            raise ModelFileError(str(part.path), problem) from None
     return digest.hexdigest()
+
+
+def _pieces(part: Part) -> Iterator[bytes]:
+    """Read what tells a file from others."""
+    start = part.data_start
+    with part.path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        yield size.to_bytes(8, "little")
+        for place in range(0, start, _STRIDE):
+            yield file.read(min(_STRIDE, start - place))
+        last = max(size - _BLOCK, start)
+        for sample in range(_SAMPLES + 1):
+            file.seek(start + (last - start) * sample // _SAMPLES)
+            yield file.read(_BLOCK)
 
 
 def _reach(run: array[int], prompt: array[int], least: int) -> int:

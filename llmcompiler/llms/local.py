@@ -67,7 +67,7 @@ class Reply:
 
 
 class LocalLLM:
-    """A GGUF model in this process, on a thread of its own.
+    """A GGUF model in this process, on a thread of its own; of one in parts `path` is the first.
 
     The file's header is read at once, so that a wrong file is told early; the weights are loaded,
     off the event loop, by the first request or by `load`. Requests are computed together, as many

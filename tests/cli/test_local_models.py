@@ -58,6 +58,21 @@ def test_doctor_fails_over_options_that_do_not_fit(tmp_path: Path) -> None:
     assert "was trained for 4096" in ended.out
 
 
+def test_a_model_in_parts_is_named_by_the_first(tmp_path: Path) -> None:
+    first = write_tiny_model(tmp_path / "tiny.gguf", tensors_each=8)
+    shell, spec = Shell(tmp_path), f"local:{first.name}"
+    ended = shell("doctor", "-m", spec, "-o", "threads=1", "--json")
+    found = {check["name"]: check["status"] for check in json.loads(ended.out)}
+    assert (found[f"memory for {first.name}"], found[f"model {spec}"]) == ("ok", "ok")
+    arguments = ("--quick", "--threads", "1", "--streams", "1", "--json", "--quiet")
+    assert json.loads(shell("bench-engine", spec, *arguments).out)["model"] == "tiny random"
+    first.with_name("tiny-00003-of-00003.gguf").unlink()
+    for command in (("doctor", "-m", spec), ("bench-engine", spec)):
+        ended = shell(*command)
+        assert ended.status
+        assert "'tiny-00003-of-00003.gguf' should be beside it" in ended.out + ended.err
+
+
 def test_a_model_is_measured_as_a_table(tmp_path: Path) -> None:
     ended = _shell(tmp_path)("bench-engine", "tiny.gguf", "--quick", "--threads", "1")
     assert ended.status == 0, ended.err

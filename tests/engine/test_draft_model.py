@@ -3,20 +3,25 @@ from __future__ import annotations
 import logging
 from array import array
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from llmcompiler.engine import draft_model
+from llmcompiler.engine import draft_model, loop
 from llmcompiler.engine.batcher import Batch, Row
 from llmcompiler.engine.context import Context
+from llmcompiler.engine.devices import FreeMemory
 from llmcompiler.engine.draft_model import DraftEngine, ModelDrafts
 from llmcompiler.engine.drafts import Drafts
 from llmcompiler.engine.gguf import read_header
+from llmcompiler.engine.loop import Engine
+from llmcompiler.engine.memory import plan_memory
 from llmcompiler.engine.model import Model
 from llmcompiler.engine.options import EngineOptions
 from llmcompiler.errors import ConfigurationError, ModelError
 from tests.engine import tiny_model
+from tests.engine.asked import Asked, running, short
 from tests.engine.tiny_model import write_tiny_model
 
 OPTIONS = EngineOptions(n_ctx=256, chunk=16, threads=1)
@@ -264,6 +269,29 @@ def test_a_model_that_cannot_take_tokens_back_is_refused(certain_gguf: Path) -> 
     with pytest.raises(ConfigurationError, match="without recurrent layers"):
         DraftEngine(draft, draft, OPTIONS)
     draft.close()
+
+
+def test_an_engine_is_opened_with_a_draft_model_just_where_there_is_memory_for_both(
+    certain_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = write_tiny_model(tmp_path / "small.gguf")
+    alone = EngineOptions(n_ctx=256, n_cells=512, n_seq=4, chunk=16, threads=1)
+    with running(certain_gguf, alone) as engine:
+        text = Asked(engine, PROMPT, short(20)).text()
+    both = replace(alone, draft_model=str(small))
+    needed = plan_memory(
+        read_header(certain_gguf), both, FreeMemory(None), read_header(small)
+    ).total_bytes
+    monkeypatch.setattr(loop, "free_memory", lambda: FreeMemory(needed))
+    with running(certain_gguf, both) as engine:
+        assert Asked(engine, PROMPT, short(20)).text() == text
+    monkeypatch.setattr(loop, "free_memory", lambda: FreeMemory(needed - 1))
+    with pytest.raises(
+        ConfigurationError, match=r"for 'small\.gguf' to draft.*leave draft_model out"
+    ):
+        Engine.open(read_header(certain_gguf), both)
+    with running(certain_gguf, alone) as engine:
+        assert Asked(engine, PROMPT, short(20)).text() == text
 
 
 def _caught_up(drafts: ModelDrafts) -> tuple[int, ...]:

@@ -27,7 +27,7 @@ LLAMA_8B: dict[str, Scalar] = {
 
 
 def _header(metadata: dict[str, Scalar], **lists: tuple[Scalar, ...]) -> Header:
-    return Header(Path("made-up.gguf"), metadata, 0, {f"llama.{k}": v for k, v in lists.items()})
+    return Header(Path("made-up.gguf"), metadata, {f"llama.{k}": v for k, v in lists.items()})
 
 
 def _size(metadata: dict[str, Scalar], **options: Any) -> Footprint:
@@ -108,7 +108,7 @@ def test_weights_are_counted_by_layer(tiny_gguf: Path) -> None:
 
 
 def test_an_embedding_that_is_used_twice_is_copied_where_the_end_is_on_a_gpu() -> None:
-    header = Header(Path("x"), LLAMA_8B, 0, {}, {"token_embd.weight": 100, "output_norm.weight": 4})
+    header = Header(Path("x"), LLAMA_8B, {}, {"token_embd.weight": 100, "output_norm.weight": 4})
     size = footprint(header, EngineOptions())
     assert (size.rest, size.output, size.tied, size.weights) == (100, 4, 100, 104)
 

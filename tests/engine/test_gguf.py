@@ -16,7 +16,7 @@ def test_the_header_of_a_whole_file_is_read(tiny_gguf: Path) -> None:
     assert header.text("general.name") == "tiny random"
     assert header.metadata["llama.context_length"] == 4096
     assert header.metadata["tokenizer.ggml.add_bos_token"] is True
-    assert header.size == tiny_gguf.stat().st_size
+    assert [part.path for part in header.parts] == [tiny_gguf]
     assert header.text("llama.context_length") is None
 
 
@@ -92,7 +92,7 @@ def test_the_sizes_of_tensors_are_known_by_name(tiny_gguf: Path) -> None:
     header = read_header(tiny_gguf)
     told = reference.GGUFReader(tiny_gguf)
     assert header.tensors == {tensor.name: tensor.n_bytes for tensor in told.tensors}
-    assert header.data_start == told.data_offset
+    assert header.parts[0].data_start == told.data_offset
 
 
 def test_short_lists_of_numbers_are_kept_and_long_ones_are_not(tmp_path: Path) -> None:

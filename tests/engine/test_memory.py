@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def _model(
         tensors["token_embd.weight"] = part * (layers // 2)
     else:
         tensors |= {"token_embd.weight": part, "output.weight": part}
-    return Header(Path("eight.gguf"), metadata, int(weights * GIB), lists, tensors)
+    return Header(Path("eight.gguf"), metadata, lists, tensors)
 
 
 def _plan(free: float, model: Header | None = None, **options: Any) -> MemoryPlan:
@@ -217,6 +218,54 @@ def test_an_embedding_that_is_used_twice_takes_its_place_twice() -> None:
     assert _plan(8, _model(tied=True)).weights_bytes == pytest.approx(4.5 * GIB, rel=0.01)
 
 
+def _drafted(
+    free: float, *gpus: float, small: float = 1.0, model: Header | None = None, **options: Any
+) -> MemoryPlan:
+    """Plan for a model with a draft model of sixteen layers and `small` GiB beside it."""
+    memory = FreeMemory(int(free * GIB), tuple(int(gpu * GIB) for gpu in gpus))
+    draft = replace(_model(layers=16, weights=small), path=Path("small.gguf"))
+    return plan_memory(model or _model(), EngineOptions(**options), memory, draft)
+
+
+def test_a_draft_model_is_counted_with_a_cache_of_as_many_cells() -> None:
+    alone, both = _plan(64, n_ctx=8192, n_cells=8192), _drafted(64, n_ctx=8192, n_cells=8192)
+    cache = both.n_cells * 16 * 4096
+    assert both.draft_bytes == pytest.approx(GIB + cache + alone.scratch_bytes, rel=0.01)
+    assert both.total_bytes == alone.total_bytes + both.draft_bytes
+    assert both.draft_ctx == 8192
+
+
+def test_a_draft_model_leaves_less_for_the_cache() -> None:
+    assert _drafted(16).n_cells < _plan(16).n_cells
+    assert _drafted(7).total_bytes <= 7 * GIB
+    assert _drafted(7).n_ctx < _plan(7).n_ctx
+    assert _drafted(32, reproducible=True).n_seq < _plan(32, reproducible=True).n_seq
+
+
+def test_a_draft_model_guesses_for_texts_as_long_as_both_models_take() -> None:
+    assert _drafted(64).draft_ctx == _drafted(64).n_ctx == 32768
+    assert _drafted(64, model=_model(trained=2048)).draft_ctx == 2048
+
+
+def test_a_draft_model_that_does_not_fit_beside_the_large_one_is_refused_with_its_number() -> None:
+    assert _plan(6, n_ctx=4096).n_ctx == 4096
+    with pytest.raises(
+        ConfigurationError,
+        match=r"'eight.gguf' with a cache of 4096 tokens needs 7\.\d GiB of main memory \(4\.5 GiB of "
+        r"weights, 6\d\d MiB to compute with, 2\.\d GiB for 'small.gguf' to draft\), and 6\.0 GiB are "
+        r"free: leave draft_model out or take a smaller",
+    ):
+        _drafted(6, small=2, n_ctx=4096)
+
+
+def test_a_draft_model_is_on_the_gpus_where_any_layer_is() -> None:
+    assert _on_gpus(7).n_gpu_layers == 33
+    assert 0 < _drafted(64, 7).n_gpu_layers < 33
+    assert _drafted(64, 9).n_gpu_layers == 33
+    assert _drafted(64, 2, small=2).n_gpu_layers == 0
+    assert _drafted(3, 12, small=2.5).n_gpu_layers == 33
+
+
 def test_layers_that_are_asked_for_are_taken_as_they_are() -> None:
     assert _on_gpus(1, n_gpu_layers=20).n_gpu_layers == 20
     assert _on_gpus(24, n_gpu_layers=99).n_gpu_layers == 33
@@ -253,7 +302,7 @@ def test_recurrent_models_have_as_many_sequences_as_their_states_allow() -> None
         "mamba.ssm.state_size": 128,
         "mamba.ssm.conv_kernel": 4,
     }
-    model = Header(Path("m.gguf"), metadata, GIB, {}, {"blk.0.ssm_in.weight": GIB})
+    model = Header(Path("m.gguf"), metadata, {}, {"blk.0.ssm_in.weight": GIB})
     plan = _plan(17, model)
     assert 4 <= plan.n_seq < 64
     assert plan.kv_bytes <= 4 * GIB
@@ -292,6 +341,7 @@ def _options(draw: st.DrawFn) -> EngineOptions:
     trained=st.integers(512, 200000),
     weights=st.floats(0.1, 40),
     hybrid=st.booleans(),
+    draft=st.none() | st.floats(0.1, 4),
 )
 def test_a_plan_fits_and_holds_together(
     options: EngineOptions,
@@ -300,11 +350,13 @@ def test_a_plan_fits_and_holds_together(
     trained: int,
     weights: float,
     hybrid: bool,
+    draft: float | None,
 ) -> None:
     model = _model(trained=trained, weights=weights, hybrid=hybrid)
     free = FreeMemory(int(host * GIB), tuple(int(gpu * GIB) for gpu in gpus))
+    small = None if draft is None else _model(layers=8, weights=draft)
     try:
-        plan = plan_memory(model, options, free)
+        plan = plan_memory(model, options, free, small)
     except ConfigurationError:
         return
     size = footprint(model, options)

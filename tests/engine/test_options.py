@@ -58,6 +58,7 @@ def test_an_unknown_option_suggests_the_closest() -> None:
         ({"tensor_split": [-1, 2]}, "tensor_split must be shares"),
         ({"tensor_split": 3}, "tensor_split must be a list of numbers"),
         ({"kv_type_v": "q5"}, "kv_type_v must be one of"),
+        ({"load_mode": "lock"}, "load_mode must be one of 'auto', 'none', 'mmap', 'mlock'"),
     ],
 )
 def test_a_wrong_option_is_named(values: dict[str, Any], complaint: str) -> None:

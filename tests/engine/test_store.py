@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from llmcompiler.engine.batcher import Batch, Row
 from llmcompiler.engine.context import Context
-from llmcompiler.engine.gguf import read_header
+from llmcompiler.engine.gguf import Part, read_header
 from llmcompiler.engine.model import Model
 from llmcompiler.engine.options import EngineOptions
 from llmcompiler.engine.state_folder import StateFolder
@@ -319,7 +319,7 @@ def test_bytes_are_counted_and_limits_hold(
 @pytest.fixture(scope="module")
 def start(tiny_gguf: Path) -> int:
     """Return where the header of the tiny model ends, in bytes."""
-    return read_header(tiny_gguf).data_start
+    return read_header(tiny_gguf).parts[0].data_start
 
 
 def _fingerprint(path: Path, start: int, **changed: object) -> str:
@@ -330,7 +330,7 @@ def _fingerprint(path: Path, start: int, **changed: object) -> str:
         "n_ctx": 512,
         "unified": True,
     }
-    return fingerprint(path, data_start=start, **(given | changed))  # type: ignore[arg-type]  # of the types above
+    return fingerprint([Part(path, start)], **(given | changed))  # type: ignore[arg-type]  # of the types above
 
 
 def test_a_copied_model_has_the_same_fingerprint(

@@ -52,11 +52,19 @@ def write_tiny_model(
     seed: int = 0,
     name: str | None = "tiny random",
     quantised: bool = False,
+    tensors_each: int = 0,
+    bare_first: bool = False,
 ) -> Path:
-    """Write the model to `path` and return it; F16, or Q8_0 if `quantised`."""
+    """Write the model to `path` and return it; F16, or Q8_0 if `quantised`.
+
+    With `tensors_each` it is written in parts of so many tensors, and the first is returned; one
+    more comes before them that has none if `bare_first`.
+    """
     tokens, merges = vocabulary()
     heads, inner = width // head, width * 2
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(
+        path, "llama", split_max_tensors=tensors_each, small_first_shard=bare_first
+    )
     if name is not None:
         writer.add_name(name)
     writer.add_context_length(context)
@@ -111,4 +119,4 @@ def write_tiny_model(
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return path
+    return writer.format_shard_names(path)[0]
