@@ -117,7 +117,7 @@ from llmcompiler.engine.devices import find_devices
 from llmcompiler.engine.kernels.compiling import KernelsUnavailable
 from llmcompiler.engine.kernels.library import find_kernels
 try:
-    kernels, lacking = find_kernels().instructions, ""
+    kernels, lacking = find_kernels(anew=True).instructions, ""
 except KernelsUnavailable as problem:
     kernels, lacking = "", str(problem)
 print(json.dumps({

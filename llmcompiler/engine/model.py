@@ -23,6 +23,7 @@ from llmcompiler.errors import ConfigurationError, ModelError, ModelFileError
 
 __all__ = ["Model", "VocabularyTable"]
 
+_LOAD = {"auto": -1, "none": 0, "mmap": 1, "mlock": 2, "mmap+mlock": 3, "dio": 4}
 _SPLIT = {"none": 0, "layer": 1, "row": 2, "tensor": 3}
 _NO_VOCABULARY = 0
 _SENTENCEPIECE = 1
@@ -266,6 +267,7 @@ def _load(
     parameters = llama.llama_model_default_params()
     if llama.llama_supports_gpu_offload():
         parameters.n_gpu_layers = options.n_gpu_layers
+    parameters.load_mode = _LOAD[options.load_mode]
     parameters.split_mode = _SPLIT[options.split_mode]
     parameters.main_gpu = options.main_gpu
     parameters.progress_callback = llama.llama_progress_callback(lambda *_: not stopped())
@@ -279,7 +281,12 @@ def _load(
         shares = (ctypes.c_float * devices)(*options.tensor_split)
         parameters.tensor_split = shares
     own = kernels is not None and "AMX_INT8 = 1" not in llama.llama_print_system_info().decode()
-    with starting(), kernels.placing() if kernels and own else nullcontext(Placed()) as placed:
+    with (
+        starting(),
+        kernels.placing(options.threads or default_threads())
+        if kernels and own
+        else nullcontext(Placed()) as placed,
+    ):
         weights = llama.llama_model_load_from_file(str(header.path).encode(), parameters)
         if not weights and stopped():
             raise ModelError(f"loading {header.path.name!r} was stopped")

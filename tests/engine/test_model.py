@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from llmcompiler.engine.binding import binding
 from llmcompiler.engine.gguf import read_header
-from llmcompiler.engine.model import Model
-from llmcompiler.engine.options import EngineOptions
+from llmcompiler.engine.model import _LOAD, Model
+from llmcompiler.engine.options import EngineOptions, LoadMode
 from llmcompiler.errors import ConfigurationError, MissingExtraError, ModelError, ModelFileError
 from tests.engine.tiny_model import write_tiny_model
 
@@ -69,6 +70,34 @@ def test_a_whole_file_that_llama_cpp_refuses_says_why(tiny_gguf: Path, tmp_path:
 def test_loading_can_be_stopped(tiny_gguf: Path) -> None:
     with pytest.raises(ModelError, match=r"loading 'tiny\.gguf' was stopped"):
         Model(read_header(tiny_gguf), EngineOptions(), stopped=lambda: True)
+
+
+@pytest.mark.parametrize("mode", get_args(LoadMode))
+def test_weights_are_mapped_or_locked_as_it_is_asked_for(tiny_gguf: Path, mode: LoadMode) -> None:
+    assert binding().llama_load_mode_name(_LOAD[mode]).decode() == mode
+    before = _locked()
+    model = Model(read_header(tiny_gguf), EngineOptions(kernels="off", load_mode=mode, threads=1))
+    assert model.tokenize("the place", special=False)
+    if sys.platform == "linux":
+        mapped = str(tiny_gguf) in Path("/proc/self/maps").read_text("utf-8")
+        assert mapped == (mode in ("auto", "mmap", "mmap+mlock"))
+        if "mlock" not in mode or _may_lock(tiny_gguf.stat().st_size):
+            assert (_locked() > before) == ("mlock" in mode)
+    model.close()
+
+
+def _locked() -> int:
+    """Return how many KiB of this process cannot be swapped out, where that can be asked."""
+    status = Path("/proc/self/status")
+    lines = status.read_text("ascii").splitlines() if status.exists() else []
+    return sum(int(line.split()[1]) for line in lines if line.startswith("VmLck:"))
+
+
+def _may_lock(size: int) -> bool:
+    import resource  # there is none on Windows
+
+    limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
+    return limit == resource.RLIM_INFINITY or limit > 2 * size
 
 
 def test_an_unknown_architecture_says_so(tiny_gguf: Path, tmp_path: Path) -> None:

@@ -9,48 +9,24 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from llmcompiler.engine.binding import binding, version
-from llmcompiler.engine.kernels.compiling import KernelsUnavailable, Toolchain, compiled
+from llmcompiler.engine.binding import binding, starting, version
+from llmcompiler.engine.kernels.compiling import Toolchain, compiled
+from llmcompiler.engine.kernels.programs import KernelsUnavailable, Stopped
+from llmcompiler.engine.kernels.trial import try_out
 
 __all__ = ["Kernels", "Placed", "find_kernels"]
 
 _log = logging.getLogger("llmcompiler.engine")
 _lock = threading.Lock()
 _found: Kernels | KernelsUnavailable | None = None
-_PATIENCE: Final = 60.0  # seconds for the trial
-
-# It needs ggml alone, and says nothing if all is well.
-_TRY = """
-import ctypes, sys
-folder, path = sys.argv[1:]
-ggml = ctypes.CDLL(folder + "/libggml.so")
-ggml.ggml_backend_load.restype = ctypes.c_void_p
-ggml.ggml_backend_load.argtypes = [ctypes.c_char_p]
-ggml.ggml_backend_dev_by_type.restype = ctypes.c_void_p
-ggml.ggml_backend_reg_dev_get.restype = ctypes.c_void_p
-ggml.ggml_backend_reg_dev_get.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-made = ggml.ggml_backend_load(path.encode())
-if not made:
-    sys.exit("this ggml does not take it")
-own = ctypes.CDLL(path)
-own.llmcompiler_place(1)
-own.llmcompiler_check.restype = ctypes.c_char_p
-own.llmcompiler_check.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-wrong = own.llmcompiler_check(
-    ggml.ggml_backend_reg_dev_get(made, 0), ggml.ggml_backend_dev_by_type(0)
-)
-if wrong:
-    sys.exit(wrong.decode())
-"""
+_PAUSE: Final = 0.05
 
 
 @dataclass(slots=True)
@@ -83,73 +59,69 @@ class Kernels:
         self._attend(0)
 
     @contextmanager
-    def placing(self) -> Generator[Placed]:
-        """Let what this thread loads meanwhile use them; afterwards the result says how much did."""
+    def placing(self, threads: int = 1) -> Generator[Placed]:
+        """Let what this thread loads meanwhile use them; afterwards the result says how much did.
+
+        So many `threads` bring the weights into order.
+        """
         placed = Placed()
-        self._place(1)
+        self._place(threads)
         try:
             yield placed
         finally:
             placed.bytes = self._place(0)
 
 
-def find_kernels(stopped: Callable[[], bool] = lambda: False) -> Kernels:
+def find_kernels(stopped: Callable[[], bool] = lambda: False, *, anew: bool = False) -> Kernels:
     """Return the kernels for this machine; the first time of all takes some seconds.
+
+    What failed within the last day is not tried again, unless `anew`.
 
     Raises:
         KernelsUnavailable: there are none, for the reason it gives.
         MissingExtraError: the packages of the local back end are not installed.
     """
     global _found
-    with _lock:
-        if _found is None:
+    while not _lock.acquire(timeout=_PAUSE):
+        if stopped():
+            raise Stopped("waiting for them was stopped")
+    try:
+        if _found is None or (anew and isinstance(_found, KernelsUnavailable)):
             try:
-                _found = _open(stopped)
+                _found = _open(stopped, anew=anew)
+            except Stopped:
+                raise
             except KernelsUnavailable as reason:
-                _log.debug("no kernels for 8-bit weights: %s", reason)
-                if stopped():
-                    raise
-                _found = reason
-    if isinstance(_found, KernelsUnavailable):
-        raise _found
-    return _found
+                _log.debug("there are no kernels of our own: %s", reason)
+                _found = KernelsUnavailable(*reason.args)
+        found = _found
+    finally:
+        _lock.release()
+    if isinstance(found, KernelsUnavailable):
+        raise KernelsUnavailable(*found.args)  # another one: it remembers who raised it
+    return found
 
 
-def _open(stopped: Callable[[], bool]) -> Kernels:
+def _open(stopped: Callable[[], bool], *, anew: bool) -> Kernels:
     llama = binding()
     package = Path(str(llama.__file__)).parent
     tools = Toolchain(package.parent / "include", package / "lib", version())
     if not (tools.libraries / "libggml.so").is_file():
         raise KernelsUnavailable("this llama-cpp-python keeps its libraries elsewhere")
-    path = compiled(tools, stopped)
-    _try(tools, path)
+
+    def trial(made: Path) -> None:
+        try_out(tools.libraries, made, stopped)
+
+    path = compiled(tools, trial, stopped, anew=anew)
     # The ggml that libllama is linked with: its files lie there several times, each a library.
     load = llama._lib.ggml_backend_load
     load.restype, load.argtypes = ctypes.c_void_p, [ctypes.c_char_p]
-    if not load(str(path).encode()):
-        raise KernelsUnavailable("this llama.cpp does not take them")
-    return Kernels(path, ctypes.CDLL(str(path)))
-
-
-def _try(tools: Toolchain, path: Path) -> None:
-    """Let a program of its own compute with them, once: a wrong layout would end this one.
-
-    Raises:
-        KernelsUnavailable: they do not compute what they should.
-    """
-    tried = path.with_suffix(".tried")
-    if tried.is_file():
-        return
-    command = [sys.executable, "-I", "-c", _TRY, str(tools.libraries), str(path)]
     try:
-        done = subprocess.run(  # noqa: S603 - this interpreter, and the text above
-            command, capture_output=True, text=True, timeout=_PATIENCE, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise KernelsUnavailable(f"they could not be tried out: {error}") from None
-    if done.returncode:
-        said = done.stderr.strip().splitlines()
-        reason = said[-1] if done.returncode > 0 and said else f"status {done.returncode}"
-        raise KernelsUnavailable(f"they fail when they are tried out: {reason}")
-    with suppress(OSError):
-        tried.touch()
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise KernelsUnavailable(f"they cannot be loaded: {error}") from None
+    with starting():  # which models are loaded with: its list of back ends has no lock of its own
+        known = load(str(path).encode())
+    if not known:
+        raise KernelsUnavailable("this llama.cpp does not take them")
+    return Kernels(path, library)

@@ -6,8 +6,8 @@
 
 #include "interface.h"
 
-#include "steps.h"
-#include "weights.h"
+#include "attending.h"
+#include "products.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -15,7 +15,6 @@ static struct ggml_backend_reg registration;
 static struct ggml_backend_device device;  // the one ggml knows: its buffers hold packed weights
 static struct ggml_backend_device worker;  // the one that computes: its buffers are the CPU's
 
-static _Thread_local bool placing = false;
 static _Thread_local bool attending = false;
 
 // ---- the back end -------------------------------------------------------------------------------
@@ -27,9 +26,7 @@ static const char * backend_name(ggml_backend_t backend) {
 
 static void backend_free(ggml_backend_t backend) {
     struct work * work = backend->context;
-    free(work->rounded.memory);
-    free(work->scratch.memory);
-    free(work);
+    release(work);
     free(backend);
 }
 
@@ -43,6 +40,9 @@ static enum ggml_status backend_compute(ggml_backend_t backend, struct ggml_cgra
         enum ggml_status status = GGML_STATUS_SUCCESS;
         if (node->op == GGML_OP_MUL_MAT) {
             status = multiply_matrix(backend->context, node, before);
+            before = node;
+        } else if (node->op == GGML_OP_MUL_MAT_ID) {
+            status = multiply_experts(backend->context, node, before);
             before = node;
         } else if (node->op == GGML_OP_FLASH_ATTN_EXT) {
             status = attend_all(backend->context, node);
@@ -128,9 +128,11 @@ static bool device_can(ggml_backend_dev_t dev, const struct ggml_tensor * op) {
         case GGML_OP_TRANSPOSE:
             return true;
         case GGML_OP_MUL_MAT:
+        case GGML_OP_MUL_MAT_ID:
             return is_packed(op->src[0]) && op->src[1]->type == GGML_TYPE_F32 &&
                    op->type == GGML_TYPE_F32 && op->nb[0] == sizeof(float) &&
-                   (placing || op->src[0]->buffer->size > 0);
+                   (op->op == GGML_OP_MUL_MAT_ID || op->src[0]->ne[2] == 1) &&
+                   (placing > 0 || op->src[0]->buffer->size > 0);
         case GGML_OP_FLASH_ATTN_EXT:
             return attending && attention_possible(op);
         default:
@@ -191,11 +193,11 @@ EXPORT ggml_backend_reg_t ggml_backend_init(void) {
     return &registration;
 }
 
-// From now on this thread's models may lie here, or no longer; returns the bytes placed since the
-// last call.
-EXPORT size_t llmcompiler_place(int on) {
+// From now on this thread's models may lie here, stored by so many threads, or by none no longer;
+// returns the bytes placed since the last call.
+EXPORT size_t llmcompiler_place(int threads) {
     const size_t before = placed;
-    placing = on != 0;
+    placing = threads;
     placed = 0;
     return before;
 }

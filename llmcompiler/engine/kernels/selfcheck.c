@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define EXPORT __attribute__((visibility("default")))
-#define PLAIN_BLOCK 34
 
 static uint32_t state = 2463534242u;
 
@@ -24,23 +23,23 @@ static float any(void) {  // from -1 to 1, the same ones each time
 }
 
 // One product of `rows` x `width` weights with `count` vectors, `times` after one another.
-static const char * try_shape(ggml_backend_dev_t own, ggml_backend_dev_t cpu, int64_t width,
-                              int64_t rows, int64_t count, int threads) {
+static const char * try_shape(ggml_backend_dev_t own, ggml_backend_dev_t cpu, enum ggml_type type,
+                              int64_t width, int64_t rows, int64_t count, int threads) {
     const char * wrong = NULL;
-    const size_t size = (size_t) (width / 32 * rows) * PLAIN_BLOCK;
+    const size_t size = ggml_row_size(type, width) * (size_t) rows;
     float * plain = malloc((size_t) (width * rows) * sizeof(float));
     float * given = malloc((size_t) (width * count) * sizeof(float));
     float * got = malloc((size_t) (rows * count) * sizeof(float));
     uint8_t * file = malloc(size), * back = malloc(size);
     for (int64_t i = 0; i < width * rows; i++) plain[i] = any();
     for (int64_t i = 0; i < width * count; i++) given[i] = any();
-    ggml_quantize_chunk(GGML_TYPE_Q8_0, plain, file, 0, rows, width, NULL);
-    ggml_get_type_traits(GGML_TYPE_Q8_0)->to_float(file, plain, width * rows);
+    ggml_quantize_chunk(type, plain, file, 0, rows, width, NULL);
+    ggml_get_type_traits(type)->to_float(file, plain, width * rows);
 
     const struct ggml_init_params parameters = {.mem_size = 16 * ggml_tensor_overhead(),
                                                 .no_alloc = true};
     struct ggml_context * kept = ggml_init(parameters);
-    struct ggml_tensor * weights = ggml_new_tensor_2d(kept, GGML_TYPE_Q8_0, width, rows);
+    struct ggml_tensor * weights = ggml_new_tensor_2d(kept, type, width, rows);
     ggml_backend_buffer_t buffer =
         ggml_backend_alloc_ctx_tensors_from_buft(kept, ggml_backend_dev_buffer_type(own));
     ggml_backend_buffer_set_usage(buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
@@ -113,11 +112,20 @@ static const char * try_shape(ggml_backend_dev_t own, ggml_backend_dev_t cpu, in
 EXPORT const char * llmcompiler_check(ggml_backend_dev_t own, ggml_backend_dev_t cpu) {
     static const int64_t shapes[][3] = {{32, 1, 1},   {32, 16, 3},  {64, 17, 1},   {96, 37, 2},
                                         {256, 48, 5}, {1024, 96, 8}, {160, 33, 13}, {512, 130, 61}};
-    const char * wrong = NULL;
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes && wrong == NULL; i++) {
-        for (int threads = 1; threads <= 3 && wrong == NULL; threads += 2) {
-            wrong = try_shape(own, cpu, shapes[i][0], shapes[i][1], shapes[i][2], threads);
+    static const enum ggml_type types[] = {GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_K,
+                                           GGML_TYPE_Q5_K, GGML_TYPE_Q6_K};
+    for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+        const int64_t block = ggml_blck_size(types[t]);
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+            const int64_t width = (shapes[i][0] + block - 1) / block * block;
+            for (int threads = 1; threads <= 3; threads += 2) {
+                const char * wrong =
+                    try_shape(own, cpu, types[t], width, shapes[i][1], shapes[i][2], threads);
+                if (wrong != NULL) {
+                    return wrong;
+                }
+            }
         }
     }
-    return wrong;
+    return NULL;
 }

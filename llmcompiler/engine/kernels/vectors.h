@@ -6,11 +6,14 @@
 
 #include <immintrin.h>
 #include <stdint.h>
+#include <string.h>
 
 #define UNROLL _Pragma("GCC unroll 16")
 #define INLINE static inline __attribute__((always_inline))
 
-#if defined(__AVX512F__) && defined(__AVX512VNNI__)
+#define fetch(from, ahead) _mm_prefetch((const char *) ((uintptr_t) (from) + (ahead)), _MM_HINT_T0)
+
+#if defined(__AVX512BW__) && defined(__AVX512VNNI__)
 #define KERNEL "AVX512-VNNI"
 #define LANES 16
 typedef __m512i ints;
@@ -30,6 +33,15 @@ typedef __m512 floats;
 #define larger(a, b) _mm512_max_ps(a, b)
 #define sum_of(value) _mm512_reduce_add_ps(value)
 #define largest_of(value) _mm512_reduce_max_ps(value)
+#define subtract_product(a, b, c) _mm512_fnmadd_ps(a, b, c)
+#define bits_of(value, mask) _mm512_and_si512(value, _mm512_set1_epi8(mask))
+#define either(a, b) _mm512_or_si512(a, b)
+#define shift_left(value, count) _mm512_slli_epi16(value, count)
+#define shift_right(value, count) _mm512_srli_epi16(value, count)
+#define load_unsigned(from) \
+    _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *) (from))))
+#define load_signed(from) \
+    _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *) (from))))
 #define low_pairs(a, b) _mm512_unpacklo_ps(a, b)
 #define high_pairs(a, b) _mm512_unpackhi_ps(a, b)
 #define shuffle(a, b, order) _mm512_shuffle_ps(a, b, order)
@@ -63,6 +75,15 @@ typedef __m256 floats;
 #define multiply(a, b) _mm256_mul_ps(a, b)
 #define multiply_add(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define larger(a, b) _mm256_max_ps(a, b)
+#define subtract_product(a, b, c) _mm256_fnmadd_ps(a, b, c)
+#define bits_of(value, mask) _mm256_and_si256(value, _mm256_set1_epi8(mask))
+#define either(a, b) _mm256_or_si256(a, b)
+#define shift_left(value, count) _mm256_slli_epi16(value, count)
+#define shift_right(value, count) _mm256_srli_epi16(value, count)
+#define load_unsigned(from) \
+    _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *) (from))))
+#define load_signed(from) \
+    _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *) (from))))
 #define low_pairs(a, b) _mm256_unpacklo_ps(a, b)
 #define high_pairs(a, b) _mm256_unpackhi_ps(a, b)
 #define shuffle(a, b, order) _mm256_shuffle_ps(a, b, order)
@@ -102,8 +123,9 @@ INLINE floats add_across_four(const floats * v) {
 }
 
 // e to the power of numbers up to 0, to 2 units in the last place; below -87 as good as nothing.
+// What is no number stays none: of two of which one is none, `larger` is the second.
 INLINE floats exponential(floats value) {
-    const floats x = larger(value, all_floats(-87.0f));
+    const floats x = larger(all_floats(-87.0f), value);
     const floats whole = round_up_or_down(multiply(x, all_floats(1.44269504f)));
     floats rest = multiply_add(whole, all_floats(-0.693359375f), x);
     rest = multiply_add(whole, all_floats(2.12194440e-4f), rest);
@@ -115,6 +137,12 @@ INLINE floats exponential(floats value) {
     sum = multiply_add(sum, rest, all_floats(5.0000001201e-1f));
     sum = add(multiply_add(multiply(rest, rest), sum, rest), all_floats(1.0f));
     return times_power_of_two(sum, whole);
+}
+
+INLINE float float_of(const int32_t * bits) {
+    float value;
+    memcpy(&value, bits, sizeof value);
+    return value;
 }
 
 INLINE float half_to_float(uint16_t half) {

@@ -1,4 +1,4 @@
-// How is one operation of a graph carried out, by several threads?
+// How is the attention of a pass carried out, by several threads?
 //
 // Threads share no state but what they read; each writes results of its own.
 
@@ -6,138 +6,7 @@
 
 #include "attention.h"
 #include "interface.h"
-#include "matmul.h"
-
-#include <stdlib.h>
-
-#define SMALL (1 << 16)  // work on fewer bytes than this is not worth a second thread
-
-struct work {
-    int threads;
-    struct room {
-        uint8_t * memory;
-        size_t size;
-    } rounded, scratch;
-};
-
-static void * reserve(struct room * room, size_t size) {
-    if (room->size < size) {
-        uint8_t * memory = aligned_alloc(64, (size + 63) / 64 * 64);
-        if (memory == NULL) {
-            return NULL;
-        }
-        free(room->memory);
-        room->memory = memory;
-        room->size = size;
-    }
-    return room->memory;
-}
-
-// ---- products -----------------------------------------------------------------------------------
-
-struct product {
-    const struct ggml_tensor * weights;
-    const struct ggml_tensor * vectors;
-    struct ggml_tensor * out;
-    int64_t count;  // vectors
-    int64_t tiles;
-    int32_t * rounded;
-    float * plain;
-};
-
-static int64_t tile_start(const struct product * p, int64_t tile) {
-    return p->count * tile / p->tiles;
-}
-
-// Where vector number `index` of a tensor with up to three dimensions of vectors lies.
-static char * vector_at(const struct ggml_tensor * tensor, int64_t index) {
-    const int64_t one = tensor->ne[1], two = one * tensor->ne[2];
-    return (char *) tensor->data + index % one * (int64_t) tensor->nb[1] +
-           index % two / one * (int64_t) tensor->nb[2] + index / two * (int64_t) tensor->nb[3];
-}
-
-static void round_vectors(const struct product * p, int part, int parts) {
-    const int64_t width = p->weights->ne[0], blocks = width / BLOCK;
-    for (int64_t tile = 0; tile < p->tiles; tile++) {
-        const int64_t start = tile_start(p, tile), count = tile_start(p, tile + 1) - start;
-        for (int64_t i = 0; i < count; i++) {
-            if ((start + i) % parts != part) {
-                continue;
-            }
-            const char * from = vector_at(p->vectors, start + i);
-            if (p->vectors->nb[0] != sizeof(float)) {
-                float * plain = p->plain + part * width;
-                for (int64_t k = 0; k < width; k++) {
-                    memcpy(plain + k, from + k * (int64_t) p->vectors->nb[0], sizeof(float));
-                }
-                from = (const char *) plain;
-            }
-            round_vector((const float *) from, p->rounded + start * blocks * VECTOR_WORDS, i, count,
-                         blocks);
-        }
-    }
-}
-
-static void multiply_rows(const struct product * p, int part, int parts) {
-    const int64_t rows = p->weights->ne[1], blocks = p->weights->ne[0] / BLOCK;
-    const int64_t groups = (rows + LANES - 1) / LANES;
-    float last[TOKENS][LANES];
-    for (int64_t group = groups * part / parts; group < groups * (part + 1) / parts; group++) {
-        const uint32_t * numbers = packed_numbers(p->weights->data, group, blocks);
-        const uint16_t * factors = packed_factors(p->weights->data, group, rows, blocks);
-        const int64_t row = group * LANES, room = rows - row;
-        for (int64_t tile = 0; tile < p->tiles; tile++) {
-            const int64_t start = tile_start(p, tile), count = tile_start(p, tile + 1) - start;
-            const int32_t * vectors = p->rounded + start * blocks * VECTOR_WORDS;
-            tiles[count](numbers, factors, vectors, blocks, last[0], LANES);
-            for (int64_t t = 0; t < count; t++) {
-                float * to = (float *) vector_at(p->out, start + t) + row;
-                memcpy(to, last[t], (size_t) (room < LANES ? room : LANES) * sizeof(float));
-            }
-        }
-    }
-}
-
-static enum ggml_status multiply_matrix(struct work * work, struct ggml_tensor * out,
-                                        const struct ggml_tensor * before) {
-    struct product p = {.weights = out->src[0], .vectors = out->src[1], .out = out};
-    const int64_t width = p.weights->ne[0], blocks = width / BLOCK;
-    p.count = ggml_nrows(p.vectors);
-    if (p.count == 0 || p.weights->ne[1] == 0) {
-        return GGML_STATUS_SUCCESS;
-    }
-    p.tiles = (p.count + TOKENS - 1) / TOKENS;
-    p.rounded = reserve(&work->rounded, vectors_size(p.count, blocks));
-    p.plain = reserve(&work->scratch, (size_t) (work->threads * width) * sizeof(float));
-    if (p.rounded == NULL || p.plain == NULL) {
-        return GGML_STATUS_ALLOC_FAILED;
-    }
-    const bool known = before != NULL && before->src[1] == p.vectors;  // rounded a moment ago
-    const int parts = packed_size(p.weights->ne[1], blocks) < SMALL ? 1 : work->threads;
-    if (parts == 1) {
-        if (!known) {
-            round_vectors(&p, 0, 1);
-        }
-        multiply_rows(&p, 0, 1);
-        return GGML_STATUS_SUCCESS;
-    }
-#pragma omp parallel num_threads(parts)
-    {
-#pragma omp for schedule(static, 1)
-        for (int part = 0; part < parts; part++) {
-            if (!known) {
-                round_vectors(&p, part, parts);
-            }
-        }
-#pragma omp for schedule(static, 1)
-        for (int part = 0; part < parts; part++) {
-            multiply_rows(&p, part, parts);
-        }
-    }
-    return GGML_STATUS_SUCCESS;
-}
-
-// ---- attention ----------------------------------------------------------------------------------
+#include "work.h"
 
 struct attention {
     const struct ggml_tensor * queries;
@@ -179,7 +48,18 @@ static void attend_items(const struct attention * a, int part, int parts) {
     struct seen seen = {.bias = out + HEADS * WIDEST};
     seen.rows = (int32_t *) (seen.bias + padded);
     int64_t listed = -1;
-    for (int64_t item = a->items * part / parts; item < a->items * (part + 1) / parts; item++) {
+    // Later tokens see more rows: of many tokens each part takes some from everywhere.
+    const int64_t tokens = a->items / per_token;
+    const int64_t slices = tokens >= 8 * parts ? tokens : parts;
+    int64_t slice = part;
+    for (int64_t item = a->items * slice / slices;; item++) {
+        if (item == a->items * (slice + 1) / slices) {
+            slice += parts;
+            if (slice >= slices) {
+                break;
+            }
+            item = a->items * slice / slices;
+        }
         const int64_t token = item / per_token % a->queries->ne[1];
         const int64_t batch = item / per_token / a->queries->ne[1];
         const int64_t shared = item % per_token / tiles;
