@@ -300,6 +300,7 @@ def _open(llama: Any, model: Model, options: EngineOptions, context: Context) ->
     parameters.n_ctx = context.n_cells
     parameters.n_batch = parameters.n_ubatch = context.batch
     parameters.n_seq_max = context.n_slots
+    parameters.n_outputs_max = max(context.batch, context.n_slots)  # fewer end the process
     parameters.kv_unified = context.unified
     parameters.n_threads = parameters.n_threads_batch = model.threads
     # Where our own code attends, llama.cpp must not decide by whether its own does.
@@ -308,6 +309,7 @@ def _open(llama: Any, model: Model, options: EngineOptions, context: Context) ->
     parameters.type_k = _KV_TYPES[options.kv_type]
     parameters.type_v = _KV_TYPES[options.value_type]
     parameters.offload_kqv = options.offload_kqv
+    parameters.swa_full = True  # what a window has passed must be there for a fork or a cut
     with starting(), model.computing:
         pointer = llama.llama_init_from_model(model.weights, parameters)
         if not pointer:

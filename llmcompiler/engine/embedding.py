@@ -200,6 +200,7 @@ class EmbeddingContext:
         parameters.n_ctx = cells
         parameters.n_batch = parameters.n_ubatch = self.batch
         parameters.n_seq_max = self.n_slots
+        parameters.n_outputs_max = max(self.batch, self.n_slots)  # fewer end the process
         parameters.kv_unified = True
         parameters.n_threads = parameters.n_threads_batch = self._model.threads
         parameters.flash_attn_type = _FLASH[options.attention]

@@ -27,7 +27,8 @@ class Live:
     """A request in the engine's hands; `slot` is where it sits, or -1, and `prompt` its prompt.
 
     `decoding` says that somebody reads along, `single` that it then waits for one token alone:
-    `computed` keeps them. `greedy` says that whatever has the highest score is chosen.
+    `computed` keeps them. `greedy` says that whatever has the highest score is chosen. `broke` says
+    that it begins anew because a pass failed, and is computed alone until it has caught up.
 
     `n_ctx` is the most tokens that it may have. Without `drafts` nothing is guessed ahead.
     """
@@ -58,7 +59,9 @@ class Live:
         self.resumed = False
         self.decoding = False
         self.single = False
-        self._reached = 0  # how much of the prompt had been computed when it last stood up
+        self.broke = False
+        self._reached = 0  # how much of the prompt had been computed when it stood up, at most
+        self._halt = 0  # how much of the prompt is computed before anything else
         room = n_ctx - sequence.prompt_length
         self._limit = min(room, job.request.sampling.max_tokens or room)
         self._piece = piece
@@ -92,6 +95,11 @@ class Live:
         self.priority = min(self.priority, priority)
         self.urgency = (self.priority, self.urgency[1])
 
+    def halt(self, count: int) -> None:
+        """Let a pass end behind the first `count` tokens, where another is to go on from them."""
+        if not self.sequence.evaluated < self._halt <= count:
+            self._halt = count
+
     def sit(self, slot: int, held: int) -> None:
         """Take a slot that holds the first `held` tokens."""
         self.slot = slot
@@ -122,7 +130,8 @@ class Live:
     def stand(self) -> None:
         """Give the slot up, to go on later."""
         self.slot = -1
-        self._reached = min(self.sequence.evaluated, self.sequence.prompt_length)
+        computed = min(self.sequence.evaluated, self.sequence.prompt_length)
+        self._reached = max(self._reached, computed)
         self.resumed = True
 
     def row(self, width: int, requests: int) -> Row:
@@ -143,6 +152,8 @@ class Live:
         tokens = sequence.tokens[at : at + budget + 1]
         drafts = self._draft(width, requests) if self.decoding and len(tokens) < budget else ()
         choice = not self.job.request.silent
+        if at < self._halt < len(sequence.tokens):
+            return Waiting(self.slot, at, tokens[: self._halt - at], choice=False)
         if self.decoding and requests == 1 < len(tokens) and not drafts and self._policy:
             width = self._policy.width(len(tokens))
             if width < len(tokens):

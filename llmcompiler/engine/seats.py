@@ -57,7 +57,10 @@ class Seats:
         source, length = (match.slot, match.length) if match else (-1, 0)
         need = len(tokens) - length + reserved
         idle = source >= 0 and source not in self._taken and source not in self._kept
-        if idle and length == self._cache.length(source) and self._room(need, spare=source):
+        whole = idle and length == self._cache.length(source)
+        # What goes on from a state overwrites it: where there is a place, it is left for others.
+        lasts = self._context.partial or self._empty() is None
+        if whole and lasts and self._room(need, spare=source):
             return self._sit(source), length
         slot = self._free_slot(spare=source) if self._room(need, spare=source) else None
         if slot is not None:
@@ -101,6 +104,9 @@ class Seats:
         """Return an empty slot, if `count` more cells are free without dropping anything."""
         if self._context.unified and self._context.n_cells - self._cache.cells < count:
             return None
+        return self._empty()
+
+    def _empty(self) -> int | None:
         empty = set(range(self._context.n_slots)) - self._taken - set(self._cache.slots)
         return max(empty, default=None)
 

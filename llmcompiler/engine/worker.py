@@ -174,6 +174,8 @@ class Worker:
             shared = min(common_prefix(live.prompt, other.prompt), len(tokens) - 1)
             if shared >= _WORTH and shared > max(known, other.sequence.evaluated):
                 other.hurry(live.priority)
+                if not self.context.partial:
+                    other.halt(shared)  # beyond, nobody can go on from there
                 return True
         return False
 
@@ -291,8 +293,9 @@ class Worker:
     def _batch(self) -> Batch | None:
         """Choose what is computed next; None if nobody is left for whom it could be."""
         budget = self.context.batch
-        if self._desk.alone:  # in turn, and what is computed ahead only if there is nobody else
-            first = min(self._live, key=lambda each: each.priority >= BACKGROUND)
+        broke = next((each for each in self._live if each.broke), None)
+        if broke or self._desk.alone:  # in turn, what is computed ahead if there is nobody else
+            first = broke or min(self._live, key=lambda each: each.priority >= BACKGROUND)
             self._live.remove(first)
             self._live.append(first)
             return next_pass([first], budget, self._fail, alone=True)
@@ -325,6 +328,7 @@ class Worker:
         step = Step(decode, thinking, came - begun - decode - thinking, came)
         for row, live in zip(batch.rows, computed, strict=True):
             live.meter.step(step, live.sequence.generated_length)
+            live.broke = live.broke and not live.decoding
             if not row.outputs:
                 live.meter.prefills += 1
         for live, reason in ended:
@@ -371,17 +375,19 @@ class Worker:
             self._make_way()
             return
         seated = {live.slot: live for live in self._live}
-        for row in batch.rows:
-            self.context.trim(row.slot, row.position)
+        trimmed = [self.context.trim(row.slot, row.position) for row in batch.rows]
+        # A state is not taken back, and when one is left half way others' are in its place.
+        lost = not all(trimmed) or (isinstance(error, Broken) and not self.context.partial)
         first, *others = batch.rows
         if others:
             _log.warning("a pass of %d requests failed: each is tried alone", len(batch.rows))
             for row in batch.rows:
-                if seated[row.slot] in self._live:
+                seated[row.slot].broke = lost
+                if not lost and seated[row.slot] in self._live:
                     self._compute(Batch((row,)))
-            return
-        self._fail(seated[first.slot], error)
-        if isinstance(error, Broken):
+        else:
+            self._fail(seated[first.slot], error)
+        if lost or (isinstance(error, Broken) and not others):
             self._rebuild()
 
     def _rebuild(self) -> None:

@@ -7,6 +7,7 @@ import random
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +79,20 @@ def tokens(count: int, seed: int = 0) -> list[int]:
     return [0, *(chance.randrange(5, 260) for _ in range(count - 1))]
 
 
+def ending(count: int, seed: int) -> list[int]:
+    """Draw the end of a prompt; with another seed it begins with another token."""
+    return [100 + seed, *tokens(count, seed)[1:]]
+
+
 def short(count: int = 5, **more: Any) -> Sampling:
     """Ask for a few tokens."""
     return Sampling(max_tokens=count, **more)
 
 
 OPTIONS = EngineOptions(n_ctx=512, n_cells=1024, n_seq=8, chunk=64, threads=1, drafts=False)
+
+# llama.cpp's flash attention adds up coarsely, and differently in other places of the cache.
+EXACT = replace(OPTIONS, flash_attention="off")
 
 
 @contextmanager
@@ -113,3 +122,18 @@ def held_up(engine: Engine) -> Iterator[None]:
         yield
     finally:
         gate.set()
+
+
+def cold_texts(
+    path: Path, options: EngineOptions, *prompts: list[int], count: int = 12
+) -> list[list[int]]:
+    """Return what is written after each prompt where nothing else is known."""
+    apart = replace(options, cache_ram=0, cache_dir=None)
+    wrote = []
+    for prompt in prompts:
+        with running(path, apart) as engine:
+            asked = Asked(engine, prompt, short(count))
+            asked.rest()
+            wrote.append(asked.wrote)
+    assert len({tuple(each) for each in wrote}) == len(wrote)  # each says something else
+    return wrote

@@ -12,12 +12,23 @@ from llmcompiler.engine.gguf import read_header
 from llmcompiler.engine.model import Model
 from llmcompiler.engine.options import EngineOptions
 from tests.engine.held import compiler, guided, model
+from tests.engine.recurrent_model import FAMILIES, WHOLE, write_family
 from tests.engine.tiny_model import write_tiny_model
 
 if TYPE_CHECKING:
     from llmcompiler.engine.loop import Engine
 
-__all__ = ["close_and_check", "compiler", "guided", "model", "q8_gguf", "tiny_gguf", "tiny_model"]
+__all__ = [
+    "close_and_check",
+    "compiler",
+    "families",
+    "guided",
+    "model",
+    "q8_gguf",
+    "tiny_gguf",
+    "tiny_model",
+    "whole",
+]
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +41,20 @@ def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def q8_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the tiny model in Q8_0, whose kernels add up alike in batches of any size."""
     return write_tiny_model(tmp_path_factory.mktemp("model") / "q8.gguf", quantised=True)
+
+
+@pytest.fixture(scope="session")
+def families(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return a GGUF of each family of layers, written once a session."""
+    folder = tmp_path_factory.mktemp("families")
+    return {family: write_family(folder / f"{family}.gguf", family) for family in FAMILIES}
+
+
+@pytest.fixture(params=WHOLE)
+def whole(request: pytest.FixtureRequest, families: dict[str, Path]) -> Path:
+    """Return a model that has states alone, then one that has a cache as well."""
+    family: str = request.param
+    return families[family]
 
 
 @pytest.fixture

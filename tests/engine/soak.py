@@ -102,16 +102,23 @@ class Soak:
     """Engines at work on one or two models, and the requests to them.
 
     `folder` is for saved states. With `reproducible` what a request wrote must not depend on
-    anything else that happened.
+    anything else that happened. With `guessing` the last model guesses for the first.
     """
 
     def __init__(
-        self, models: list[Path], folder: Path, seed: int = 0, *, reproducible: bool = False
+        self,
+        models: list[Path],
+        folder: Path,
+        seed: int = 0,
+        *,
+        reproducible: bool = False,
+        guessing: bool = True,
     ) -> None:
         self._models = models
         self._folder = folder
         self._chance = random.Random(seed)
         self._reproducible = reproducible
+        self._guessing = guessing and not reproducible
         self._texts = [tokens(self._chance.randrange(2, 240), each) for each in range(16)]
         self._wrote: dict[tuple[int, ...], list[int]] = {}
         self.tally = Tally()
@@ -145,7 +152,7 @@ class Soak:
             n_cells=None if self._reproducible else SMALL.n_cells,
             cache_dir=str(self._folder / name),
         )
-        if name == "resident" and drafts and not self._reproducible:
+        if name == "resident" and drafts and self._guessing:
             options = replace(options, draft_model=str(self._models[-1]))
         return Engine.open(read_header(model), options)
 

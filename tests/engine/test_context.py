@@ -62,6 +62,12 @@ def test_scores_in_chunks_are_those_of_one_batch(context: Context) -> None:
     assert whole.shape == (context.n_vocab,)
 
 
+def test_there_may_be_more_slots_than_a_batch_has_tokens(tiny_model: Model) -> None:
+    context = _open(tiny_model, slots=65)  # of 64 tokens: it would have ended the process
+    assert _scores(context, 64, [5, 6]).shape == (context.n_vocab,)
+    context.close()
+
+
 def test_rows_of_a_batch_are_scored_as_each_alone(context: Context) -> None:
     texts = [[5, 6, 7, 8], [9], [10, 11, 12]]
     alone = []

@@ -71,6 +71,16 @@ def test_a_vector_is_pooled_from_those_behind_each_token(
     assert _alike(found, expected[None])
 
 
+def test_there_may_be_more_texts_at_a_time_than_a_pass_has_tokens(q8_gguf: Path) -> None:
+    options = EngineOptions(n_ctx=512, chunk=8, threads=1)
+    model = Model(read_header(q8_gguf), options)
+    context = EmbeddingContext(model, options)
+    assert context.n_slots > context.batch  # it would have ended the process
+    texts = [tokens(20, seed) for seed in range(3)]
+    assert _alike(context.embed(texts, normalized=False), _alone(context, texts))
+    model.close()
+
+
 @pytest.mark.parametrize("pooling", _POOLINGS)
 def test_texts_together_have_the_vectors_of_each_alone_in_their_order(
     q8_model: Model, pooling: Pooling
