@@ -1,6 +1,6 @@
 """Is the engine as fast as is claimed? One table, each claim beside what it is compared with.
 
-    python -m benchmarks.engine [--only NAME ...] [--model 44M|213M|1B|8B|"213M Q4_0"] [--repeat N] [--gpu] [--json]
+    python -m benchmarks.engine [--only NAME ...] [--model 44M|213M|1B|8B|"213M Q4_K_M"] [--repeat N] [--gpu] [--json]
 
 Models have random weights and are made on the spot; peers are llama-cpp-python's `Llama` and
 xllamacpp: ``pip install '.[local,bench]'``. One thread computes, and times are CPU seconds of the
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from benchmarks.engine_constraint import constraint_cost, embedded_plans, replayed_plan
+from benchmarks.engine_kernels import passes, rounding
 from benchmarks.engine_peers import MissingPeer
 from benchmarks.engine_prefix import computed_twice, first_token, joiner
 from benchmarks.engine_streams import burst, constrained, python_time, reproducible, streams
@@ -46,6 +47,8 @@ MEASURES: Final[dict[str, Measure]] = {
     "python": python_time,
     "busy": busy_thread,
     "reproducible": reproducible,
+    "passes": passes,
+    "rounding": rounding,
 }
 """What can be measured, by the names that ``--only`` takes."""
 

@@ -46,7 +46,7 @@ _DECOY = "\x01"  # no grammar here allows it
 def replayed_plan(bench: Bench) -> Iterator[Row]:
     """Measure one constrained plan as a replay against `Llama` with its grammar."""
     grammar = plan_grammar(toolbox())
-    for name in bench.models("213M", "213M Q4_0"):
+    for name in bench.models("213M", "213M Q4_K_M"):
         path = bench.path(name)
         with sequential(path, bench.gpu) as llama:
             theirs = [_replay_on_llama(bench, llama, GBNF) for _ in range(bench.repeat)]

@@ -175,12 +175,12 @@ class Probe:
 
     def python_per_step(self, streams: int) -> float:
         """Return the median of the CPU seconds outside llama.cpp between two passes in which so
-        many streams, and nothing else, took one token each.
+        many streams, and nothing else, chose tokens, guessed ones included.
 
         Raises:
             ValueError: there were no two such passes one after the other.
         """
-        plain = [each.streams == streams == each.tokens for each in self.passes]
+        plain = [each.streams == streams and each.tokens == each.choices for each in self.passes]
         found = [
             each.between
             for index, each in enumerate(self.passes)

@@ -26,14 +26,14 @@ _REACH = {"44M": 1.45, "213M": 1.75}
 
 def streams(bench: Bench) -> Iterator[Row]:
     """Measure 16 calls at once against `Llama`, which answers them one by one."""
-    for name in bench.models("44M", "213M", "213M Q4_0"):
+    for name in bench.models("44M", "213M", "213M Q4_K_M"):
         reach = Reach(">=", _REACH[name]) if name in _REACH else None
         yield _against_llama(bench, name, "16 streams against sequential Llama", reach, held=False)
 
 
 def constrained(bench: Bench) -> Iterator[Row]:
     """Measure the same under a grammar, its own on each side, of the same language."""
-    for name in bench.models("44M", "213M", "213M Q4_0"):
+    for name in bench.models("44M", "213M", "213M Q4_K_M"):
         claim = "the same, constrained, against sequential Llama with its grammar"
         yield _against_llama(bench, name, claim, bench.reach(name, ">=", 2.5), held=True)
 

@@ -8,6 +8,7 @@ lengths of real ones. Files lie in build/bench/ under a name that tells their co
 from __future__ import annotations
 
 import argparse
+import ctypes
 import hashlib
 import json
 import os
@@ -24,7 +25,17 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HOME", "NAMES", "SHAPES", "Shape", "main", "model_file", "quantization", "source_text"]
+__all__ = [
+    "HOME",
+    "NAMES",
+    "SHAPES",
+    "Shape",
+    "main",
+    "model_file",
+    "quantization",
+    "requantized",
+    "source_text",
+]
 
 HOME = Path(__file__).parents[1] / "build" / "bench"
 _RECIPE = 3  # counts changes of what this module writes
@@ -69,8 +80,10 @@ SHAPES = {
 """The measured shapes: 44 MB and about 213M parameters, a common 1B and a common 8B shape, and one
 that is all vocabulary, for what only the vocabulary costs."""
 
-NAMES = (*SHAPES, *(f"{shape} Q4_0" for shape in SHAPES))
-"""The models by name: a shape alone is in Q8_0, and "213M Q4_0" has the same weights in fewer bits."""
+_FILE_TYPES = {"F32": 0, "Q4_K_M": 15}  # llama.cpp's numbers of what it makes of a file
+NAMES = (*SHAPES, *(f"{shape} {kind}" for shape in SHAPES for kind in ("Q4_0", "Q4_K_M")))
+"""The models by name: a shape alone is in Q8_0; "213M Q4_0" and "213M Q4_K_M" have the same weights
+in fewer bits, the latter mixed as in most files that people use."""
 
 
 def quantization(name: str) -> str:
@@ -85,6 +98,8 @@ def model_file(name: str, say: Callable[[str], None] = print) -> Path:
     yet, `tokenizers`.
     """
     shape = SHAPES[name.partition(" ")[0]]
+    if quantization(name) in _FILE_TYPES:
+        return requantized(model_file(name.partition(" ")[0], say), quantization(name))
     key = hashlib.blake2b(digest_size=6)
     key.update(json.dumps([_RECIPE, name, asdict(shape)]).encode())
     key.update(_text_digest(shape.text).encode())
@@ -103,6 +118,27 @@ def model_file(name: str, say: Callable[[str], None] = print) -> Path:
         size = path.stat().st_size / 1e6
         say(f"made {path.name}: {size:.0f} MB in {time.perf_counter() - begun:.0f} s")
     return path
+
+
+def requantized(path: Path, kind: str) -> Path:
+    """Return a model's file in another kind of blocks, which llama.cpp makes of it."""
+    from llama_cpp import llama_cpp
+
+    made = path.with_name(f"{path.stem}-{kind}.gguf")
+    if not made.exists():
+        unfinished = made.with_suffix(f".{os.getpid()}")
+        how = llama_cpp.llama_model_quantize_default_params()
+        how.allow_requantize, how.ftype, how.nthread = True, _FILE_TYPES[kind], 1
+        try:
+            code = llama_cpp.llama_model_quantize(
+                str(path).encode(), str(unfinished).encode(), ctypes.byref(how)
+            )
+            if code:
+                raise OSError(f"llama.cpp could not make {made.name} of {path.name}: code {code}")
+            unfinished.replace(made)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    return made
 
 
 def source_text(megabytes: int) -> Iterator[str]:

@@ -3,14 +3,8 @@
 // What `selfcheck.c` does for products: attention of odd shapes goes through ggml's own scheduler and
 // is compared with sums in double precision. The thread that asks must have asked for attention.
 
-#include "interface.h"
+#include "checking.h"
 
-#include <math.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define EXPORT __attribute__((visibility("default")))
 #define SCALE 0.5f
 
 struct shape {
@@ -18,13 +12,6 @@ struct shape {
 };
 
 static uint32_t state = 88172645u;
-
-static float any(void) {  // from -1 to 1, the same ones each time
-    state ^= state << 13;
-    state ^= state >> 17;
-    state ^= state << 5;
-    return (float) state / 2147483648.0f - 1.0f;
-}
 
 static bool sees(int64_t token, int64_t row) {  // the first token sees no row at all
     return token > 0 && (row + token) % 3 != 0;
@@ -66,14 +53,7 @@ static double difference(const struct shape * s, const float * queries, const gg
 static const char * try_shape(ggml_backend_dev_t own, ggml_backend_dev_t cpu,
                               const struct shape * s, int threads) {
     const char * wrong = NULL;
-    ggml_backend_t backends[2] = {ggml_backend_dev_init(own, NULL),
-                                  ggml_backend_dev_init(cpu, NULL)};
-    ggml_backend_set_n_threads_t set_threads =
-        (ggml_backend_set_n_threads_t) ggml_backend_reg_get_proc_address(
-            ggml_backend_dev_backend_reg(own), "ggml_backend_set_n_threads");
-    set_threads(backends[0], threads);
-    ggml_backend_sched_t scheduler =
-        ggml_backend_sched_new(backends, NULL, 2, GGML_DEFAULT_GRAPH_SIZE, false, true);
+    const struct beside b = start(own, cpu, threads);
     struct ggml_context * graphs = ggml_init((struct ggml_init_params){
         .mem_size = 16 * ggml_tensor_overhead() + ggml_graph_overhead(), .no_alloc = true});
     const int64_t shared = s->heads / s->sharing;
@@ -87,10 +67,10 @@ static const char * try_shape(ggml_backend_dev_t own, ggml_backend_dev_t cpu,
         ggml_set_input(in[i]);
         given[i] = malloc(ggml_nbytes(in[i]));
     }
-    for (int64_t i = 0; i < ggml_nelements(in[0]); i++) ((float *) given[0])[i] = any();
+    for (int64_t i = 0; i < ggml_nelements(in[0]); i++) ((float *) given[0])[i] = any(&state);
     for (int64_t i = 0; i < ggml_nelements(in[1]); i++) {
-        ((ggml_fp16_t *) given[1])[i] = ggml_fp32_to_fp16(any());
-        ((ggml_fp16_t *) given[2])[i] = ggml_fp32_to_fp16(any());
+        ((ggml_fp16_t *) given[1])[i] = ggml_fp32_to_fp16(any(&state));
+        ((ggml_fp16_t *) given[2])[i] = ggml_fp32_to_fp16(any(&state));
     }
     for (int64_t i = 0; i < ggml_nelements(in[3]); i++) {
         ((ggml_fp16_t *) given[3])[i] =
@@ -102,15 +82,15 @@ static const char * try_shape(ggml_backend_dev_t own, ggml_backend_dev_t cpu,
     struct ggml_cgraph * graph = ggml_new_graph(graphs);
     ggml_build_forward_expand(graph, out);
     float * got = malloc(ggml_nbytes(out));
-    if (!ggml_backend_sched_alloc_graph(scheduler, graph)) {
+    if (!ggml_backend_sched_alloc_graph(b.scheduler, graph)) {
         wrong = "attention could not be allocated";
-    } else if (ggml_backend_sched_get_tensor_backend(scheduler, out) != backends[0]) {
+    } else if (ggml_backend_sched_get_tensor_backend(b.scheduler, out) != b.own) {
         wrong = "attention was not given to the kernels";
     } else {
         for (int i = 0; i < 4; i++) {
             ggml_backend_tensor_set(in[i], given[i], 0, ggml_nbytes(in[i]));
         }
-        if (ggml_backend_sched_graph_compute(scheduler, graph) != GGML_STATUS_SUCCESS) {
+        if (ggml_backend_sched_graph_compute(b.scheduler, graph) != GGML_STATUS_SUCCESS) {
             wrong = "attention could not be computed";
         } else {
             ggml_backend_tensor_get(out, got, 0, ggml_nbytes(out));
@@ -118,9 +98,7 @@ static const char * try_shape(ggml_backend_dev_t own, ggml_backend_dev_t cpu,
                                                                             : "attention is wrong";
         }
     }
-    ggml_backend_sched_free(scheduler);
-    ggml_backend_free(backends[0]);
-    ggml_backend_free(backends[1]);
+    end(b);
     ggml_free(graphs);
     for (int i = 0; i < 4; i++) free(given[i]);
     free(got);

@@ -5,6 +5,7 @@ It knows compilers and a folder of finished libraries; it does not load what it 
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import platform
@@ -26,7 +27,7 @@ __all__ = ["KernelsUnavailable", "Toolchain", "compiled", "folder"]
 
 _log = logging.getLogger("llmcompiler.engine")
 _HERE: Final = Path(__file__).parent
-_SOURCES: Final = ("plugin.c", "selfcheck.c", "attentioncheck.c")
+_SOURCES: Final = ("plugin.c", "selfcheck.c", "attentioncheck.c", "expertscheck.c")
 _FLAGS: Final = (
     *("-std=gnu11", "-O3", "-march=native", "-fopenmp", "-Wall", "-Wno-unknown-pragmas"),
     *("-fPIC", "-shared", "-fvisibility=hidden"),
@@ -36,6 +37,7 @@ _COMPILERS: Final = ("gcc", "cc", "clang")
 _PATIENCE: Final = 120.0  # seconds for a compiler
 _AGAIN: Final = 86_400.0  # seconds after which what failed is tried once more
 _UNUSED: Final = 90 * 86_400.0  # seconds after which a library that nobody used is removed
+_FULL: Final = os.strerror(errno.ENOSPC)
 _OPENMP: Final = re.compile(rb"lib[gi]?omp[\w.+-]*")
 
 
@@ -186,7 +188,8 @@ def _digest(path: Path) -> str:
 def _remembered(failure: Path) -> str | None:
     try:
         recent = time.time() - failure.stat().st_mtime < _AGAIN
-        return failure.read_text("utf-8") if recent and _ours(failure) else None
+        # One with nothing in it was written to a folder that was full.
+        return failure.read_text("utf-8") or None if recent and _ours(failure) else None
     except (OSError, ValueError):
         return None
 
@@ -205,7 +208,8 @@ def _make(
     try:
         _compile(compiler, tools, made, stopped)
         trial(made)
-        os.fsync(handle)
+        with made.open("rb") as whole:
+            os.fsync(whole.fileno())
         library = name.with_name(f"{name.name}.{_digest(made)}.so")
         made.replace(library)
     finally:
@@ -233,6 +237,8 @@ def _compile(compiler: str, tools: Toolchain, made: Path, stopped: Callable[[], 
     ]
     status, said = run_program(command, "compiling", _PATIENCE, stopped)
     if status:
+        if _FULL in said:
+            raise OSError(errno.ENOSPC, _FULL)
         lines = [line.strip() for line in said.splitlines() if "error" in line.lower()]
         raise KernelsUnavailable(
             lines[0].partition("error: ")[2] or lines[0] if lines else "it failed"

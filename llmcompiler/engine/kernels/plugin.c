@@ -1,7 +1,7 @@
 // What does ggml let this back end compute?
 //
 // An accelerator beside ggml's own CPU back end, for threads that asked for it: products of vectors
-// with Q8_0 matrices, which lie interleaved in buffers of its own, and attention. All else stays with
+// with quantised matrices, which lie interleaved in buffers of its own, and attention. All else stays with
 // the CPU back end, whose memory both read and write.
 
 #include "interface.h"

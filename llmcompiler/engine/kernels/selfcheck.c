@@ -4,23 +4,9 @@
 // model's do, and are compared with sums in double precision. A program of its own runs it once:
 // had ggml's tables another layout than `interface.h` says, it would die, and nothing else.
 
-#include "interface.h"
-
-#include <math.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define EXPORT __attribute__((visibility("default")))
+#include "checking.h"
 
 static uint32_t state = 2463534242u;
-
-static float any(void) {  // from -1 to 1, the same ones each time
-    state ^= state << 13;
-    state ^= state >> 17;
-    state ^= state << 5;
-    return (float) state / 2147483648.0f - 1.0f;
-}
 
 // One product of `rows` x `width` weights with `count` vectors, `times` after one another.
 static const char * try_shape(ggml_backend_dev_t own, ggml_backend_dev_t cpu, enum ggml_type type,
@@ -31,32 +17,21 @@ static const char * try_shape(ggml_backend_dev_t own, ggml_backend_dev_t cpu, en
     float * given = malloc((size_t) (width * count) * sizeof(float));
     float * got = malloc((size_t) (rows * count) * sizeof(float));
     uint8_t * file = malloc(size), * back = malloc(size);
-    for (int64_t i = 0; i < width * rows; i++) plain[i] = any();
-    for (int64_t i = 0; i < width * count; i++) given[i] = any();
-    ggml_quantize_chunk(type, plain, file, 0, rows, width, NULL);
-    ggml_get_type_traits(type)->to_float(file, plain, width * rows);
+    for (int64_t i = 0; i < width * rows; i++) plain[i] = any(&state);
+    for (int64_t i = 0; i < width * count; i++) given[i] = any(&state);
+    quantise(type, plain, file, rows, width);
 
     const struct ggml_init_params parameters = {.mem_size = 16 * ggml_tensor_overhead(),
                                                 .no_alloc = true};
     struct ggml_context * kept = ggml_init(parameters);
     struct ggml_tensor * weights = ggml_new_tensor_2d(kept, type, width, rows);
-    ggml_backend_buffer_t buffer =
-        ggml_backend_alloc_ctx_tensors_from_buft(kept, ggml_backend_dev_buffer_type(own));
-    ggml_backend_buffer_set_usage(buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
-    ggml_backend_tensor_set(weights, file, 0, size);
+    ggml_backend_buffer_t buffer = store(own, kept, weights, file, size);
     ggml_backend_tensor_get(weights, back, 0, size);
     if (memcmp(file, back, size) != 0) {
         wrong = "weights do not come back as they were stored";
     }
 
-    ggml_backend_t backends[2] = {ggml_backend_dev_init(own, NULL),
-                                  ggml_backend_dev_init(cpu, NULL)};
-    ggml_backend_set_n_threads_t set_threads =
-        (ggml_backend_set_n_threads_t) ggml_backend_reg_get_proc_address(
-            ggml_backend_dev_backend_reg(own), "ggml_backend_set_n_threads");
-    set_threads(backends[0], threads);
-    ggml_backend_sched_t scheduler =
-        ggml_backend_sched_new(backends, NULL, 2, GGML_DEFAULT_GRAPH_SIZE, false, true);
+    const struct beside b = start(own, cpu, threads);
     struct ggml_context * fleeting = ggml_init((struct ggml_init_params){
         .mem_size = 16 * ggml_tensor_overhead() + ggml_graph_overhead(), .no_alloc = true});
     struct ggml_tensor * vectors = ggml_new_tensor_2d(fleeting, GGML_TYPE_F32, width, count);
@@ -67,13 +42,13 @@ static const char * try_shape(ggml_backend_dev_t own, ggml_backend_dev_t cpu, en
     ggml_set_output(halved);
     struct ggml_cgraph * graph = ggml_new_graph(fleeting);
     ggml_build_forward_expand(graph, halved);
-    if (!ggml_backend_sched_alloc_graph(scheduler, graph)) {
+    if (!ggml_backend_sched_alloc_graph(b.scheduler, graph)) {
         wrong = "a graph could not be allocated";
-    } else if (ggml_backend_sched_get_tensor_backend(scheduler, out) != backends[0]) {
+    } else if (ggml_backend_sched_get_tensor_backend(b.scheduler, out) != b.own) {
         wrong = "a product was not given to the kernels";
     } else {
         ggml_backend_tensor_set(vectors, given, 0, (size_t) (width * count) * sizeof(float));
-        if (ggml_backend_sched_graph_compute(scheduler, graph) != GGML_STATUS_SUCCESS) {
+        if (ggml_backend_sched_graph_compute(b.scheduler, graph) != GGML_STATUS_SUCCESS) {
             wrong = "a graph could not be computed";
         } else {
             ggml_backend_tensor_get(halved, got, 0, (size_t) (rows * count) * sizeof(float));
@@ -94,9 +69,7 @@ static const char * try_shape(ggml_backend_dev_t own, ggml_backend_dev_t cpu, en
             }
         }
     }
-    ggml_backend_sched_free(scheduler);
-    ggml_backend_free(backends[0]);
-    ggml_backend_free(backends[1]);
+    end(b);
     ggml_free(fleeting);
     ggml_backend_buffer_free(buffer);
     ggml_free(kept);

@@ -41,7 +41,8 @@ own = ctypes.CDLL(path)
 own.llmcompiler_place(1)
 own.llmcompiler_attend(1)
 devices = ggml.ggml_backend_reg_dev_get(made, 0), ggml.ggml_backend_dev_by_type(0)
-for check in own.llmcompiler_check, own.llmcompiler_check_attention:
+checks = own.llmcompiler_check, own.llmcompiler_check_experts, own.llmcompiler_check_attention
+for check in checks:
     check.restype = ctypes.c_char_p
     check.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
     wrong = check(*devices)
