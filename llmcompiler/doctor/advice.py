@@ -100,7 +100,9 @@ def _judge_kernels(machine: Machine) -> Iterator[Check]:
             "kernels",
             "warn",
             f"this processor could compute several tokens at once much faster: {build.lacking}",
-            "they are compiled at the first use: apt install gcc or dnf install gcc, then try again",
+            "they are compiled at the first use: apt install gcc or dnf install gcc, then try again"
+            if "compiler" in build.lacking
+            else "llmcompiler doctor tries again; kernels=off does without",
         )
     else:
         yield Check("kernels", "ok", f"llama.cpp's own: {build.lacking}")

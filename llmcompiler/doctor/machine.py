@@ -111,13 +111,14 @@ def _compiler() -> str | None:
 
 # llama.cpp is asked in a program of its own: a build for another processor ends it on the spot.
 _ASK_LLAMA = """
-import json
+import json, time
 from llama_cpp import llama_cpp
 from llmcompiler.engine.devices import find_devices
 from llmcompiler.engine.kernels.compiling import KernelsUnavailable
 from llmcompiler.engine.kernels.library import find_kernels
 try:
-    kernels, lacking = find_kernels(anew=True).instructions, ""
+    end = time.monotonic() + 45
+    kernels, lacking = find_kernels(lambda: time.monotonic() > end, anew=True).instructions, ""
 except KernelsUnavailable as problem:
     kernels, lacking = "", str(problem)
 print(json.dumps({

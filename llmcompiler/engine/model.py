@@ -265,7 +265,7 @@ def _load(
 ) -> tuple[Any, int]:
     """Load the weights; return llama.cpp's pointer to them, and how many bytes the kernels took."""
     parameters = llama.llama_model_default_params()
-    if llama.llama_supports_gpu_offload():
+    if _can_offload(llama):
         parameters.n_gpu_layers = options.n_gpu_layers
     parameters.load_mode = _LOAD[options.load_mode]
     parameters.split_mode = _SPLIT[options.split_mode]
@@ -280,12 +280,13 @@ def _load(
             )
         shares = (ctypes.c_float * devices)(*options.tensor_split)
         parameters.tensor_split = shares
-    own = kernels is not None and "AMX_INT8 = 1" not in llama.llama_print_system_info().decode()
+    with starting():
+        system = llama.llama_print_system_info().decode("utf-8", "replace")
+    threads = options.threads or default_threads()
+    own = kernels is not None and "AMX_INT8 = 1" not in system  # a matrix unit is llama.cpp's
     with (
         starting(),
-        kernels.placing(options.threads or default_threads())
-        if kernels and own
-        else nullcontext(Placed()) as placed,
+        kernels.placing(threads) if kernels and own else nullcontext(Placed()) as placed,
     ):
         weights = llama.llama_model_load_from_file(str(header.path).encode(), parameters)
         if not weights and stopped():
@@ -295,8 +296,13 @@ def _load(
     return weights, placed.bytes
 
 
+def _can_offload(llama: Any) -> bool:
+    with starting():  # the list of devices has no lock of its own, and may just grow
+        return bool(llama.llama_supports_gpu_offload())
+
+
 def _offloads(llama: Any, options: EngineOptions) -> bool:
-    return bool(llama.llama_supports_gpu_offload()) and options.n_gpu_layers != 0
+    return options.n_gpu_layers != 0 and _can_offload(llama)
 
 
 def _kernels(llama: Any, options: EngineOptions, stopped: Callable[[], bool]) -> Kernels | None:
@@ -304,7 +310,7 @@ def _kernels(llama: Any, options: EngineOptions, stopped: Callable[[], bool]) ->
     if options.kernels == "off" or (options.kernels == "auto" and _offloads(llama, options)):
         return None
     try:
-        return find_kernels(stopped)
+        return find_kernels(stopped, anew=options.kernels == "on")
     except KernelsUnavailable as reason:
         if options.kernels == "on":
             raise ConfigurationError(

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from llmcompiler.engine.kernels import compiling
 from llmcompiler.engine.kernels.compiling import KernelsUnavailable, compiled, folder
 from llmcompiler.engine.kernels.library import find_kernels
 from tests.engine.kernel_graphs import kernels_here
-from tests.engine.kernel_programs import Machine, said, start, toolchain
+from tests.engine.kernel_programs import _PRETENDS, Machine, said, start, toolchain
 
 _DAY = 86_400
 _FIND = """
@@ -198,3 +199,75 @@ def test_two_processes_that_compile_at_once_both_have_kernels(tmp_path: Path) ->
     kept = sorted(each.name for each in Path(path).parent.iterdir())
     assert kept == [Path(path).name]
     assert Path(path).is_relative_to(tmp_path)
+
+
+def test_a_library_that_cannot_be_touched_is_used_all_the_same(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that was made with a container's image, or lies on a disk that is read only."""
+    machine.compiler("gcc")
+    made = compiled(toolchain())
+
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert compiled(toolchain()) == made
+    assert machine.called() == ["gcc"]
+
+
+def test_a_compiler_that_took_too_long_is_asked_another_time(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.compiler("gcc", "exec sleep 60")
+    monkeypatch.setattr(compiling, "_PATIENCE", 0.3)
+    assert _fails() == "gcc: compiling took longer than 0.3 s"
+    assert machine.kept() == []
+
+
+def test_a_compiler_that_was_killed_is_asked_another_time(machine: Machine) -> None:
+    machine.compiler("gcc", "kill -9 $$")
+    assert _fails() == "gcc: compiling was killed: there may be too little memory"
+    assert machine.kept() == []
+
+
+def test_compilers_are_asked_in_english(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    machine.compiler("gcc", 'echo "a.c:1: error: in $LC_ALL"', "exit 1")
+    assert _fails() == "gcc: in C"
+
+
+def test_names_that_are_no_text_are_no_failure(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = os.fsencode(machine.place) + b"/caf\xe9"
+    os.mkdir(odd)
+    gcc = machine.compiler("gcc")
+    gcc.rename(os.fsdecode(odd + b"/gcc"))
+    monkeypatch.setenv("PATH", f"{machine.programs}:{os.fsdecode(odd)}")
+    assert compiled(toolchain()).exists()
+
+
+def test_compilers_that_go_through_ccache_are_told_apart(machine: Machine) -> None:
+    ccache = machine.compiler("ccache", 'case "$0" in *gcc) exit 1;; esac', *_PRETENDS)
+    for name in ("gcc", "clang"):
+        (machine.programs / name).symlink_to(ccache)
+    compiled(toolchain())
+    assert machine.called() == ["clang"]
+
+
+def test_ggmls_own_openmp_is_found_where_a_path_has_blanks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "libggml-cpu.so").write_bytes(b"\0libgomp-24e.so.1\0libc.so.6\0")
+    tools = replace(toolchain(), libraries=tmp_path)
+    line = "7f00-7f01 r-xp 00000000 08:01 42    "
+    own = "/home/u/My Project/lib/libgomp-24e.so.1.0.0"
+    maps = "\n".join(
+        [f"{line}{own}", f"{line}/usr/lib/libgomp.so.1.0.0", "7f02-7f03 rw-p 0 0:0 0", ""]
+    )
+    read = Path.read_bytes
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda p: maps.encode() if str(p) == "/proc/self/maps" else read(p)
+    )
+    assert compiling._openmp(tools) == [own]

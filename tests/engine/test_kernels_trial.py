@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import threading
 from functools import partial
 from pathlib import Path
@@ -203,3 +204,36 @@ def test_a_model_whose_loading_is_stopped_while_kernels_are_compiled_is_not_load
     machine.compiler("gcc", "echo $0 >> {calls}", "exec sleep 60")
     with pytest.raises(ModelError, match="was stopped"):
         Model(read_header(q8_gguf), EngineOptions(threads=1), stopped=machine.calls.exists)
+
+
+def test_a_trial_that_says_nothing_has_not_gone_well(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where somebody else waits for all programs, and every status is taken for 0."""
+    machine.compiler("gcc")
+    monkeypatch.setattr(sys, "executable", str(script(machine.place / "python", "exit 0")))
+    with pytest.raises(KernelsUnavailable, match="they fail when they are tried out: status 0"):
+        find_kernels()
+
+
+def test_a_program_without_an_interpreter_compiles_nothing(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.compiler("gcc")
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with pytest.raises(KernelsUnavailable, match="no Python interpreter"):
+        find_kernels()
+    assert machine.called() == []
+
+
+def test_a_folder_that_cannot_be_read_is_a_reason_and_no_error(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> str:
+        raise OSError(5, "Input/output error")
+
+    machine.compiler("gcc")
+    monkeypatch.setattr(compiling, "_key", fail)
+    with pytest.raises(KernelsUnavailable, match="Input/output error"):
+        find_kernels()
+    assert library._found is None

@@ -21,7 +21,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
-from llmcompiler.engine.kernels.programs import KernelsUnavailable, Stopped, run_program
+from llmcompiler.engine.kernels.programs import Fleeting, KernelsUnavailable, Stopped, run_program
 
 __all__ = ["KernelsUnavailable", "Toolchain", "compiled", "folder"]
 
@@ -109,8 +109,9 @@ def compiled(
                 raise
             except KernelsUnavailable as reason:
                 problem = str(reason)
-                with suppress(OSError):
-                    failure.write_text(problem, "utf-8")
+                if not isinstance(reason, Fleeting):
+                    with suppress(OSError):
+                        failure.write_text(problem, "utf-8")
             except OSError as error:  # of the folder, which may have room again next time
                 problem = error.strerror or str(error)
         problems.append(f"{Path(compiler).name}: {problem}")
@@ -120,8 +121,14 @@ def compiled(
 def _compilers() -> list[str]:
     names = [os.environ.get("CC", ""), *_COMPILERS]
     found = [path for path in (shutil.which(name) for name in names if name) if path is not None]
-    once = {os.path.realpath(path): path for path in reversed(found)}
-    return [path for path in dict.fromkeys(found) if once[os.path.realpath(path)] == path]
+    once = {_program(path): path for path in reversed(found)}
+    return [path for path in dict.fromkeys(found) if once[_program(path)] == path]
+
+
+def _program(path: str) -> str:
+    """Return what a name stands for; ccache goes by the name it is called by."""
+    real = os.path.realpath(path)
+    return path if Path(real).name == "ccache" else real
 
 
 def _private(kept: Path) -> Path:
@@ -155,7 +162,7 @@ def _key(compiler: str, tools: Toolchain) -> str:
         with suppress(OSError):
             made_by += f" {file} {os.stat(file).st_mtime_ns}"
     for text in (*_FLAGS, tools.version, str(tools.libraries), made_by, _processor()):
-        digest.update(text.encode() + b"\0")
+        digest.update(os.fsencode(text) + b"\0")
     return digest.hexdigest()
 
 
@@ -175,7 +182,8 @@ def _known(kept: Path, key: str) -> Path | None:
     for path in kept.glob(f"{key}.*.so"):
         with suppress(OSError):
             if _ours(path) and path.name == f"{key}.{_digest(path)}.so":
-                os.utime(path)
+                with suppress(OSError):  # of somebody else, or where nothing can be written
+                    os.utime(path)
                 return path
             path.unlink()
     return None
@@ -249,12 +257,10 @@ def _openmp(tools: Toolchain) -> list[str]:
     """Return the OpenMP that ggml runs on in this process: two of them would wait for one another."""
     try:
         needed = set(_OPENMP.findall((tools.libraries / "libggml-cpu.so").read_bytes()))
-        mapped = Path("/proc/self/maps").read_text("utf-8", "replace").split()
+        lines = Path("/proc/self/maps").read_bytes().splitlines()
     except OSError:
         return []
     names = tuple(name.decode() for name in needed if b".so" in name)
-    return (
-        [*dict.fromkeys(path for path in mapped if Path(path).name.startswith(names))]
-        if names
-        else []
-    )
+    parts = [line.split(maxsplit=5) for line in lines]
+    mapped = dict.fromkeys(os.fsdecode(part[5]) for part in parts if len(part) > 5)
+    return [path for path in mapped if names and Path(path).name.startswith(names)]

@@ -2,16 +2,18 @@
 
 A library is compiled at the first need, tried out in a program of its own, and then known to
 llama.cpp until the process ends. Other models of the process, also those that other code loads,
-do not notice it.
+are computed as before.
 """
 
 from __future__ import annotations
 
 import ctypes
 import logging
+import os
+import sys
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -94,6 +96,8 @@ def find_kernels(stopped: Callable[[], bool] = lambda: False, *, anew: bool = Fa
             except KernelsUnavailable as reason:
                 _log.debug("there are no kernels of our own: %s", reason)
                 _found = KernelsUnavailable(*reason.args)
+            except (OSError, ValueError) as error:  # a path that cannot be read or written
+                raise KernelsUnavailable(str(error)) from None
         found = _found
     finally:
         _lock.release()
@@ -109,6 +113,9 @@ def _open(stopped: Callable[[], bool], *, anew: bool) -> Kernels:
     if not (tools.libraries / "libggml.so").is_file():
         raise KernelsUnavailable("this llama-cpp-python keeps its libraries elsewhere")
 
+    if not sys.executable or getattr(sys, "frozen", False):
+        raise KernelsUnavailable("there is no Python interpreter to try them out in")
+
     def trial(made: Path) -> None:
         try_out(tools.libraries, made, stopped)
 
@@ -119,9 +126,16 @@ def _open(stopped: Callable[[], bool], *, anew: bool) -> Kernels:
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:
+        _forget(path)
         raise KernelsUnavailable(f"they cannot be loaded: {error}") from None
     with starting():  # which models are loaded with: its list of back ends has no lock of its own
-        known = load(str(path).encode())
+        known = load(os.fsencode(path))
     if not known:
+        _forget(path)
         raise KernelsUnavailable("this llama.cpp does not take them")
     return Kernels(path, library)
+
+
+def _forget(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()

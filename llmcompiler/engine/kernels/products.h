@@ -37,13 +37,14 @@ static int64_t tile_start(const struct product * p, int64_t tile) {
     return p->count * tile / tile_count(p);
 }
 
-static void round_vectors(const struct products * all, const struct product * p, int part,
-                          int parts) {
+// `before` counts the vectors of the matrices before: threads take turns over all of them.
+static void round_vectors(const struct products * all, const struct product * p, int64_t before,
+                          int part, int parts) {
     const int64_t blocks = all->blocks, width = blocks * BLOCK, tiles = tile_count(p);
     for (int64_t tile = 0; tile < tiles; tile++) {
         const int64_t start = tile_start(p, tile), count = tile_start(p, tile + 1) - start;
         for (int64_t i = 0; i < count; i++) {
-            if ((start + i) % parts != part) {
+            if ((before + start + i) % parts != part) {
                 continue;
             }
             const char * from = p->from[start + i];
@@ -86,8 +87,10 @@ static void multiply_all(const struct products * all, int parts) {
     {
 #pragma omp for schedule(static, 1)
         for (int part = 0; part < parts; part++) {
+            int64_t before = 0;
             for (int64_t i = 0; i < all->matrices && !all->known; i++) {
-                round_vectors(all, &all->of[i], part, parts);
+                round_vectors(all, &all->of[i], before, part, parts);
+                before += all->of[i].count;
             }
         }
 #pragma omp for schedule(static, 1)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-__all__ = ["KernelsUnavailable", "Stopped", "run_program"]
+__all__ = ["Fleeting", "KernelsUnavailable", "Stopped", "run_program"]
 
 _PAUSE: Final = 0.05
 
@@ -23,21 +23,25 @@ class KernelsUnavailable(Exception):
     """Why there are no kernels here, as the end of a sentence; nothing is broken."""
 
 
-class Stopped(KernelsUnavailable):
+class Fleeting(KernelsUnavailable):
+    """What may go well another time."""
+
+
+class Stopped(Fleeting):
     """Somebody did not want to wait any longer: another time there may be some."""
 
 
 def run_program(
     command: Sequence[str], doing: str, patience: float, stopped: Callable[[], bool]
 ) -> tuple[int, str]:
-    """Run a program; return its status and what it wrote, complaints included.
+    """Run a program; return its status and what it wrote in English, complaints included.
 
     With it ends what it started. `doing` names it, `patience` is in seconds, and `stopped` is asked
     meanwhile whether to give up.
 
     Raises:
         Stopped: it was given up.
-        KernelsUnavailable: it cannot be started, or took longer than `patience`.
+        Fleeting: it cannot be started, took longer than `patience`, or was killed.
     """
     end = time.monotonic() + patience
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
@@ -48,20 +52,23 @@ def run_program(
                 stdout=said,
                 stderr=said,
                 start_new_session=True,
+                env={**os.environ, "LC_ALL": "C"},
             )
         except OSError as error:
-            raise KernelsUnavailable(error.strerror or str(error)) from None
+            raise Fleeting(error.strerror or str(error)) from None
         with program:
             try:
                 while program.poll() is None:
                     if stopped():
                         raise Stopped(f"{doing} was stopped")
                     if time.monotonic() > end:
-                        raise KernelsUnavailable(f"{doing} took longer than {patience:g} s")
+                        raise Fleeting(f"{doing} took longer than {patience:g} s")
                     time.sleep(_PAUSE)
             except BaseException:
                 with suppress(OSError):
                     os.killpg(program.pid, signal.SIGKILL)
                 raise
+        if program.returncode == -signal.SIGKILL:
+            raise Fleeting(f"{doing} was killed: there may be too little memory")
         said.seek(0)
         return program.returncode, said.read()

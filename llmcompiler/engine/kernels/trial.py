@@ -17,10 +17,10 @@ __all__ = ["try_out"]
 
 _PATIENCE: Final = 60.0  # seconds
 
-# It needs ggml alone, and says nothing if all is well. Threads of two OpenMP libraries wait for one
+# It needs ggml alone, and says that all is well. Threads of two OpenMP libraries wait for one
 # another at full speed: that is a hundred times slower than no kernels.
 _TRY = """
-import ctypes, re, sys
+import ctypes, os, re, sys
 folder, path = sys.argv[1:]
 def parallel():
     with open("/proc/self/maps") as maps:
@@ -32,12 +32,14 @@ ggml.ggml_backend_dev_by_type.restype = ctypes.c_void_p
 ggml.ggml_backend_reg_dev_get.restype = ctypes.c_void_p
 ggml.ggml_backend_reg_dev_get.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 before = parallel()
-made = ggml.ggml_backend_load(path.encode())
+own = ctypes.CDLL(path)
+made = ggml.ggml_backend_load(os.fsencode(path))
 if not made:
     sys.exit("this ggml does not take it")
+if not before:
+    sys.exit("llama.cpp was built without OpenMP: build it anew")
 if parallel() != before:
     sys.exit("llama.cpp was built with another OpenMP than this compiler's: install gcc, or build it")
-own = ctypes.CDLL(path)
 own.llmcompiler_place(1)
 own.llmcompiler_attend(1)
 devices = ggml.ggml_backend_reg_dev_get(made, 0), ggml.ggml_backend_dev_by_type(0)
@@ -48,6 +50,7 @@ for check in checks:
     wrong = check(*devices)
     if wrong:
         sys.exit(wrong.decode())
+print("right")
 """
 
 
@@ -57,11 +60,9 @@ def try_out(libraries: Path, path: Path, stopped: Callable[[], bool] = lambda: F
     Raises:
         KernelsUnavailable: it does not compute what it should, or nobody wants to wait for it.
     """
-    if not sys.executable or getattr(sys, "frozen", False):
-        raise KernelsUnavailable("there is no Python interpreter to try them out in")
     command = [sys.executable, "-I", "-c", _TRY, str(libraries), str(path)]
     status, said = run_program(command, "trying them out", _PATIENCE, stopped)
-    if status:
-        lines = said.strip().splitlines()
-        reason = lines[-1] if status > 0 and lines else f"status {status}"
+    lines = said.strip().splitlines()
+    if status or lines[-1:] != ["right"]:
+        reason = lines[-1] if status >= 0 and lines else f"status {status}"
         raise KernelsUnavailable(f"they fail when they are tried out: {reason}")
