@@ -1,7 +1,7 @@
 # Two commands: `make run` answers a request with the embedded model, `make test` is the whole gate.
 # Both make .venv on their first run and are safe to repeat: what they install is keyed on pyproject.toml.
 
-ASK ?= Which of README.md, LICENSE and pyproject.toml is the largest, and how many hours are between Tokyo and Lima?
+ASK ?= How many hours are between Tokyo and Lima, and which of README.md, LICENSE and pyproject.toml is the largest?
 
 # The request reaches the program as it was typed, whatever quotes and dollars are in it.
 override ASK := $(value ASK)

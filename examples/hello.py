@@ -6,8 +6,8 @@ from llmcompiler import Agent
 
 agent = Agent(sys.argv[1] if len(sys.argv) > 1 else "embedded")
 result = agent.run_sync(
-    "Which of README.md, LICENSE and pyproject.toml is the largest, "
-    "and how many hours are between Tokyo and Lima?"
+    "How many hours are between Tokyo and Lima, "
+    "and which of README.md, LICENSE and pyproject.toml is the largest?"
 )
 print(result.answer)
 for bar in result.timeline:
