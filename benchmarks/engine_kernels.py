@@ -19,7 +19,7 @@ from llmcompiler.engine.batcher import Row as Part
 from llmcompiler.engine.context import Context
 from llmcompiler.engine.gguf import read_header
 from llmcompiler.engine.model import Model
-from llmcompiler.engine.options import EngineOptions
+from llmcompiler.engine.options import EngineOptions, KernelUse
 
 __all__ = ["passes", "rounding"]
 
@@ -29,6 +29,7 @@ _PROMPT = 256
 _FEW = 8  # tokens of the pass that the claim is about
 _JUDGED = 64
 _UNROUNDED = "F32"
+_USES: tuple[KernelUse, ...] = ("auto", "off")  # ours, llama.cpp's
 
 
 def passes(bench: Bench) -> Iterator[Row]:
@@ -67,7 +68,7 @@ def rounding(bench: Bench) -> Iterator[Row]:
         with _context(requantized(path, _UNROUNDED), "off") as exact:
             want = exact.scores()
         far: list[float] = []
-        for use in ("auto", "off"):
+        for use in _USES:
             with _context(path, use) as each:
                 far.append(float(np.sqrt(np.mean((each.scores() - want) ** 2)) / np.std(want)))
         yield Row(
@@ -112,8 +113,8 @@ class _Computing:
 
 
 @contextlib.contextmanager
-def _context(path: Path, kernels: str) -> Generator[_Computing]:
-    options = EngineOptions(threads=1, n_gpu_layers=0, n_ctx=1024, kernels=kernels)  # type: ignore[arg-type]  # "auto" or "off"
+def _context(path: Path, kernels: KernelUse) -> Generator[_Computing]:
+    options = EngineOptions(threads=1, n_gpu_layers=0, n_ctx=1024, kernels=kernels)
     model = Model(read_header(path), options)
     try:
         yield _Computing(model, Context(model, options))

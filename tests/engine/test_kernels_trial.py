@@ -237,3 +237,14 @@ def test_a_folder_that_cannot_be_read_is_a_reason_and_no_error(
     with pytest.raises(KernelsUnavailable, match="Input/output error"):
         find_kernels()
     assert library._found is None
+
+
+def test_a_library_that_cannot_be_loaded_here_is_not_kept(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be found again, and fail again, for ever."""
+    machine.compiler("gcc")
+    monkeypatch.setattr(sys, "executable", str(script(machine.place / "python", "echo right")))
+    with pytest.raises(KernelsUnavailable, match="they cannot be loaded"):
+        find_kernels()
+    assert machine.kept() == []

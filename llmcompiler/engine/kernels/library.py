@@ -2,7 +2,7 @@
 
 A library is compiled at the first need, tried out in a program of its own, and then known to
 llama.cpp until the process ends. Other models of the process, also those that other code loads,
-are computed as before.
+are computed as before, but that llama.cpp no longer overlaps several GPUs' work on one model.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 // What does ggml let this back end compute?
 //
 // An accelerator beside ggml's own CPU back end, for threads that asked for it: products of vectors
-// with quantised matrices, which lie interleaved in buffers of its own, and attention. All else stays with
-// the CPU back end, whose memory both read and write.
+// with quantised matrices, which lie interleaved in buffers of its own, and attention. All else stays
+// with the CPU back end, whose memory both read and write.
 
 #include "interface.h"
 
@@ -25,8 +25,7 @@ static const char * backend_name(ggml_backend_t backend) {
 }
 
 static void backend_free(ggml_backend_t backend) {
-    struct work * work = backend->context;
-    release(work);
+    release(backend->context);
     free(backend);
 }
 
